@@ -1,0 +1,1 @@
+"""splatseg: segment 3D Gaussian scenes from photos and inconsistent 2D masks."""
