@@ -1,0 +1,48 @@
+"""What projection produces: 2D Gaussians in one camera's image."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatseg.cameras import Camera
+
+
+@dataclass(frozen=True)
+class View:
+    """Gaussians projected into `camera`; reusable for as long as their geometry stays the same.
+
+    The tensors carry the autograd history of the projection. Gaussians behind the near plane have
+    opacity 0 and undefined other values.
+    """
+
+    camera: Camera
+    means2d: Float[Tensor, "n 2"]
+    """Centres in pixels; pixel (0, 0) has its centre at (0.5, 0.5)."""
+    conics: Float[Tensor, "n 3"]
+    """Inverse 2D covariance: xx, xy, yy (1/pixel²)."""
+    depths: Float[Tensor, " n"]
+    """Distance along the optical axis, world units."""
+    opacities: Float[Tensor, " n"]
+    colors: Float[Tensor, "n 3"]
+    """View-dependent RGB, at least 0."""
+    visible: Bool[Tensor, " n"]
+    """Which Gaussians reach a pixel with alpha >= 1/255, occlusion aside."""
+    bins: Any
+    """The backend's own sorted tiles; None in the reference."""
+
+    def __len__(self) -> int:
+        return self.means2d.shape[0]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Blended attributes of a whole image, or of a list of pixels."""
+
+    image: Float[Tensor, "... c"]
+    """Σ w_i a_i (Eq. 1, Eq. 2): not divided by alpha, background 0."""
+    alpha: Float[Tensor, "..."]
+    """Σ w_i, in [0, 1]."""
+    depth: Float[Tensor, "..."] | None
+    """Σ w_i z_i / Σ w_i, the expected depth, 0 where alpha is 0; None unless asked for."""
