@@ -316,11 +316,11 @@ int splatseg_photometric(int channels, int height, int width, const float* a, co
 }
 
 void splatseg_adam(int64_t count, float* parameters, const float* grad, float* moment1,
-                   float* moment2, float step_size, float beta1, float beta2, float inv_bias2,
-                   float epsilon) {
+                   float* moment2, const float* learning_rates, int period,
+                   const splatseg_adam_step* steps, int step_count) {
   guarded([&] {
-    current()->adam(count, parameters, grad, moment1, moment2, step_size, beta1, beta2, inv_bias2,
-                    epsilon);
+    current()->adam(count, parameters, grad, moment1, moment2, learning_rates, period, steps,
+                    step_count);
   });
 }
 

@@ -43,8 +43,8 @@ struct Channels {
   stage(photometric, (int channels, int height, int width, const float* a, const float* b,       \
                       float weight, double* parts, float* grad))                                 \
   stage(adam, (int64_t count, float* parameters, const float* grad, float* moment1,              \
-               float* moment2, float step_size, float beta1, float beta2, float inv_bias2,       \
-               float epsilon))
+               float* moment2, const float* learning_rates, int period,                          \
+               const splatseg_adam_step* steps, int step_count))
 
 struct Kernels {
   const char* name;

@@ -104,11 +104,17 @@ SPLATSEG_API int splatseg_render_pixels_backward(
 SPLATSEG_API int splatseg_photometric(int channels, int height, int width, const float* a,
                                       const float* b, float weight, double parts[2], float* grad);
 
-/* One Adam step in place. step_size = lr / (1 - beta1^t), inv_bias2 = 1 / sqrt(1 - beta2^t).
- * grad may be NULL: a zero gradient, under which the moments decay and still move the parameters. */
+/* Constants of one Adam step: inv_bias1 = 1 / (1 - beta1^t), inv_bias2 = 1 / sqrt(1 - beta2^t). */
+typedef struct {
+  float inv_bias1, inv_bias2, beta1, beta2, epsilon;
+} splatseg_adam_step;
+
+/* Adam in place. The first step uses `grad` (NULL: zero), the others a zero gradient, under which
+ * the moments decay and still move the parameters. Parameter i has learning_rates[i % period];
+ * period is a multiple of 16. */
 SPLATSEG_API void splatseg_adam(int64_t count, float* parameters, const float* grad, float* moment1,
-                                float* moment2, float step_size, float beta1, float beta2,
-                                float inv_bias2, float epsilon);
+                                float* moment2, const float* learning_rates, int period,
+                                const splatseg_adam_step* steps, int step_count);
 
 #ifdef __cplusplus
 }

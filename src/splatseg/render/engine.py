@@ -63,6 +63,19 @@ class CProjected(ctypes.Structure):
     )
 
 
+class CAdamStep(ctypes.Structure):
+    """`splatseg_adam_step`."""
+
+    _fields_ = (
+        ("inv_bias1", c_float),
+        ("inv_bias2", c_float),
+        ("beta1", c_float),
+        ("beta2", c_float),
+        ("epsilon", c_float),
+    )
+
+
+@functools.cache
 def find_library() -> Path | None:
     """The compiled engine beside this package, or None where it was not built.
 
@@ -115,7 +128,10 @@ def library() -> ctypes.CDLL:
         *(c_int, c_int, c_int, c_void_p, c_void_p, c_float),
         *(POINTER(c_double), c_void_p),
     ]
-    lib.splatseg_adam.argtypes = [c_int64, *[c_void_p] * 4, *[c_float] * 5]
+    lib.splatseg_adam.argtypes = [
+        *(c_int64, *[c_void_p] * 5),
+        *(c_int, POINTER(CAdamStep), c_int),
+    ]
     lib.splatseg_adam.restype = None
     return lib
 

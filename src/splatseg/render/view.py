@@ -1,6 +1,6 @@
 """What projection produces: 2D Gaussians in one camera's image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxtyping import Bool, Float
@@ -34,6 +34,11 @@ class View:
 
     def __len__(self) -> int:
         return self.means2d.shape[0]
+
+    def detach(self) -> "View":
+        """The same view without history: renders from it have no gradient to geometry."""
+        names = ("means2d", "conics", "depths", "opacities", "colors")
+        return replace(self, **{name: getattr(self, name).detach() for name in names})
 
 
 @dataclass(frozen=True)

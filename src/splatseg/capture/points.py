@@ -1,0 +1,137 @@
+"""The points that training starts from: read from a PLY file, or sampled where the cameras look."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Shaped, UInt8
+from numpy.lib.recfunctions import unstructured_to_structured
+
+from splatseg.cameras import Camera
+from splatseg.errors import SplatsegError
+
+GREY = 128  # the colour of a point that has none
+
+SAMPLED_POINTS = 20_000  # about what COLMAP finds in a small scene; density control adds the rest
+CANDIDATES_PER_POINT = 4  # candidates drawn for every point kept
+MAX_VOTERS = 64  # cameras that vote on a candidate: enough to tell the middle from the outside
+SEEN_BY_SHARE = 0.25  # a point seen by a quarter of the cameras is as good as one seen by all
+NEAREST, FARTHEST = 0.1, 10.0  # depths of candidates, in scene extents: from tabletop to landscape
+
+PLY_BYTE_ORDERS = {"ascii": "=", "binary_little_endian": "<", "binary_big_endian": ">"}
+PLY_TYPES = {
+    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1",
+    "short": "i2", "int16": "i2", "ushort": "u2", "uint16": "u2",
+    "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4",
+    "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
+}  # fmt: skip
+
+
+class Points(NamedTuple):
+    """Coloured points, in world units."""
+
+    xyz: Float[np.ndarray, "n 3"]
+    rgb: UInt8[np.ndarray, "n 3"]
+
+    def finite(self) -> "Points":
+        """Without the points that hold NaN or infinity."""
+        keep = np.isfinite(self.xyz).all(axis=1)
+        return Points(self.xyz[keep], self.rgb[keep])
+
+
+NO_POINTS = Points(np.zeros((0, 3)), np.zeros((0, 3), np.uint8))
+
+
+def read_ply(path: Path) -> Points:
+    """The vertices of an ascii or binary PLY; grey where it has no red, green and blue."""
+    try:
+        rows = _read_vertices(path.read_bytes())
+        xyz = np.column_stack([rows[name] for name in "xyz"]).astype(np.float64)
+        return Points(xyz, _colours(rows))
+    except (OSError, ValueError) as error:
+        raise SplatsegError(
+            f"{path} is not a usable point cloud ({error}); expected a PLY file that begins with "
+            "its vertices: x, y, z and perhaps red, green, blue"
+        ) from error
+
+
+def sample_points(cameras: Sequence[Camera], extent: float) -> Points:
+    """Grey points in the volume that many of `cameras` see; the same for the same cameras.
+
+    Candidates lie on random rays of the cameras, uniform in the logarithm of depth. Those that
+    fewer than a quarter of the cameras see are kept only where better ones have run out.
+    """
+    rng = np.random.default_rng(0)
+    candidates = _points_on_rays(cameras, extent, SAMPLED_POINTS * CANDIDATES_PER_POINT, rng)
+    chosen = np.unique(np.linspace(0, len(cameras) - 1, MAX_VOTERS).astype(int))
+    views = np.sum([_sees(cameras[i], candidates) for i in chosen], axis=0)
+    enough = np.ceil(SEEN_BY_SHARE * len(chosen))
+    best_first = np.argsort(-np.minimum(views, enough), kind="stable")
+    xyz = candidates[best_first[:SAMPLED_POINTS]]
+    return Points(xyz, np.full(xyz.shape, GREY, np.uint8))
+
+
+def _points_on_rays(
+    cameras: Sequence[Camera], extent: float, count: int, rng: np.random.Generator
+) -> Float[np.ndarray, "count 3"]:
+    intrinsics = np.array([(c.fx, c.fy, c.cx, c.cy, c.width, c.height) for c in cameras])
+    rotations = np.stack([c.cam_from_world[:3, :3].numpy() for c in cameras])
+    positions = np.stack([c.position.numpy() for c in cameras])
+    owner = rng.integers(len(cameras), size=count)
+    focal, centre, size = np.split(intrinsics[owner], 3, axis=1)
+    rays = np.ones((count, 3))
+    rays[:, :2] = (rng.uniform(size=(count, 2)) * size - centre) / focal
+    depth = extent * np.exp(rng.uniform(np.log(NEAREST), np.log(FARTHEST), size=(count, 1)))
+    world_from_cam = rotations[owner].transpose(0, 2, 1)
+    return (world_from_cam @ (rays * depth)[..., None])[..., 0] + positions[owner]
+
+
+def _sees(camera: Camera, xyz: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+    pose = camera.cam_from_world.numpy()
+    x, y, z = pose[:3, :3] @ xyz.T + pose[:3, 3:]
+    # Multiplied out, so that points in the camera's plane divide by nothing.
+    u, v = camera.fx * x + camera.cx * z, camera.fy * y + camera.cy * z
+    return (z > 0) & (u >= 0) & (u < camera.width * z) & (v >= 0) & (v < camera.height * z)
+
+
+def _read_vertices(data: bytes) -> Shaped[np.ndarray, " n"]:
+    """The `vertex` element as a structured array."""
+    header_end = re.search(rb"^end_header\r?\n", data, re.MULTILINE)
+    if not data.startswith(b"ply") or header_end is None:
+        raise ValueError("it has no PLY header")
+    byte_order, count, properties = _parse_header(data[: header_end.start()].decode("ascii"))
+    dtype = np.dtype([(name, byte_order + kind) for name, kind in properties])
+    body = data[header_end.end() :]
+    if byte_order == PLY_BYTE_ORDERS["ascii"]:
+        numbers = np.array(body.split()[: count * len(properties)], dtype=np.float64)
+        return unstructured_to_structured(numbers.reshape(count, len(properties)), dtype)
+    return np.frombuffer(body, dtype, count)
+
+
+def _parse_header(header: str) -> tuple[str, int, list[tuple[str, str]]]:
+    """Byte order, number of vertices, and the vertices' properties as (name, type)."""
+    byte_order, elements, properties = "", [], []
+    for line in header.splitlines():
+        match line.split():
+            case ["format", form, _] if form in PLY_BYTE_ORDERS:
+                byte_order = PLY_BYTE_ORDERS[form]
+            case ["element", name, count]:
+                elements.append((name, int(count)))
+            case ["property", kind, name] if len(elements) == 1 and kind in PLY_TYPES:
+                properties.append((name, PLY_TYPES[kind]))
+            case ["property", *_] if len(elements) == 1:
+                raise ValueError(f"`{line}` is not a single number")
+    if not byte_order or not elements or elements[0][0] != "vertex":
+        raise ValueError("its header gives no format, or another element than `vertex` first")
+    return byte_order, elements[0][1], properties
+
+
+def _colours(rows: Shaped[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3"]:
+    """Red, green and blue, 0 to 255."""
+    names = rows.dtype.names or ()
+    if not {"red", "green", "blue"} <= set(names):
+        return np.full((len(rows), 3), GREY, np.uint8)
+    rgb = np.column_stack([rows[name] for name in ("red", "green", "blue")])
+    return np.clip(rgb, 0, 255).astype(np.uint8)

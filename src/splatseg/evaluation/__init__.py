@@ -1,0 +1,60 @@
+"""How good a scene is: metrics, ground truth, benchmark protocols, reports."""
+
+from splatseg.evaluation.metrics import (
+    Match,
+    boundary,
+    boundary_iou,
+    boundary_width,
+    hungarian_iou,
+    iou,
+    psnr,
+)
+from splatseg.evaluation.protocols import (
+    MIN_TRUTH_PIXELS,
+    THRESHOLD,
+    THRESHOLDS,
+    ClickScore,
+    FrameScore,
+    MaskScores,
+    ObjectScore,
+    Predict,
+    Prediction,
+    Query,
+    click3_queries,
+    click_queries,
+    score_clicks,
+    score_clusters,
+    score_nvs,
+)
+from splatseg.evaluation.reports import clicks_report, clusters_report, nvs_report
+from splatseg.evaluation.truth import Truth, load_truth
+
+__all__ = [
+    "MIN_TRUTH_PIXELS",
+    "THRESHOLD",
+    "THRESHOLDS",
+    "ClickScore",
+    "FrameScore",
+    "MaskScores",
+    "Match",
+    "ObjectScore",
+    "Predict",
+    "Prediction",
+    "Query",
+    "Truth",
+    "boundary",
+    "boundary_iou",
+    "boundary_width",
+    "click3_queries",
+    "click_queries",
+    "clicks_report",
+    "clusters_report",
+    "hungarian_iou",
+    "iou",
+    "load_truth",
+    "nvs_report",
+    "psnr",
+    "score_clicks",
+    "score_clusters",
+    "score_nvs",
+]

@@ -1,0 +1,86 @@
+"""Image and mask metrics as pure functions. Shares are fractions in [0, 1], PSNR is in dB."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Integer
+from scipy import ndimage, optimize
+from torch import Tensor
+
+BOUNDARY_SHARE = 0.02  # of the image diagonal: Boundary IoU's default width
+
+
+def psnr(image: Float[Tensor, "h w 3"], reference: Float[Tensor, "h w 3"]) -> float:
+    """Peak signal-to-noise ratio of colours in [0, 1]; infinite for equal images."""
+    error = torch.mean((image.double() - reference.double()) ** 2).item()
+    return -10 * math.log10(error) if error > 0 else math.inf
+
+
+def iou(predicted: Bool[np.ndarray, "h w"], truth: Bool[np.ndarray, "h w"]) -> float:
+    """Intersection over union; 1 if both masks are empty, since they agree."""
+    union = np.count_nonzero(predicted | truth)
+    return np.count_nonzero(predicted & truth) / union if union else 1.0
+
+
+def boundary_width(height: int, width: int) -> int:
+    """Boundary IoU's default width in pixels: 2 % of the image diagonal, rounded, at least 1."""
+    return max(1, round(BOUNDARY_SHARE * math.hypot(height, width)))
+
+
+def boundary(mask: Bool[np.ndarray, "h w"], d_pixels: int) -> Bool[np.ndarray, "h w"]:
+    """The pixels of `mask` that `d_pixels` erosions by a 3x3 square take away.
+
+    Beyond the image there is no mask, so the boundary runs along the image border too.
+    """
+    # That many 3x3 erosions are one by a square of side 2 d + 1, which is separable.
+    side = 2 * d_pixels + 1
+    eroded = ndimage.minimum_filter(mask.view(np.uint8), size=side, mode="constant", cval=0)
+    return mask & (eroded == 0)
+
+
+def boundary_iou(
+    predicted: Bool[np.ndarray, "h w"], truth: Bool[np.ndarray, "h w"], d_pixels: int
+) -> float:
+    """IoU of the two masks' boundaries (Boundary IoU, arXiv:2103.16562); 1 if both are empty."""
+    window = _window(predicted | truth)
+    return iou(boundary(predicted[window], d_pixels), boundary(truth[window], d_pixels))
+
+
+@dataclass(frozen=True)
+class Match:
+    """The predicted label that stands for a true one; None, with an IoU of 0, if none is left."""
+
+    label: int | None
+    iou: float
+
+
+def hungarian_iou(
+    predicted: Integer[np.ndarray, " n"], truth: Integer[np.ndarray, " n"]
+) -> dict[int, Match]:
+    """True label to its match, in the one-to-one assignment of labels with the largest IoU sum.
+
+    Both hold one label a pixel, 0 for none. Concatenate the views of a scene: an IoU is then one
+    of whole tubes through all views, and a label must mean the same object in each.
+    """
+    predicted_labels, p = np.unique(predicted, return_inverse=True)
+    true_labels, t = np.unique(truth, return_inverse=True)
+    shape = (true_labels.size, predicted_labels.size)
+    shared = np.bincount(t * shape[1] + p, minlength=shape[0] * shape[1]).reshape(shape)
+    union = shared.sum(axis=1, keepdims=True) + shared.sum(axis=0) - shared
+    ious = (shared / union)[true_labels != 0][:, predicted_labels != 0]
+    objects, candidates = true_labels[true_labels != 0], predicted_labels[predicted_labels != 0]
+    matches = {int(label): Match(None, 0.0) for label in objects}
+    for row, column in zip(*optimize.linear_sum_assignment(ious, maximize=True), strict=True):
+        if ious[row, column] > 0:
+            matches[int(objects[row])] = Match(int(candidates[column]), float(ious[row, column]))
+    return matches
+
+
+def _window(mask: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
+    """The smallest rectangle that holds the mask; empty for an empty mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size == 0:
+        return slice(0), slice(0)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

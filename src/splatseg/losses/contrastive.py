@@ -1,0 +1,132 @@
+"""Contrastive clustering of rendered features: Eq. 3 of arXiv:2404.12784.
+
+For the segments p = 1..S of one view, with pixels q and unit features f_q, the loss is
+-(1/S) Σ_p Σ_q log softmax_s(f_q · f_bar_s / phi_s)[p]: a sum over pixels and a mean over segments,
+so it grows with resolution. f_bar_s is the mean unit feature of segment s, not normalised again;
+its gradient flows. phi_s is the segment's temperature and is a constant to the gradient.
+
+Labels are one id per pixel, non-negative; 0 is unlabelled. Memory is linear in the largest id.
+"""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+MIN_PIXELS = 100  # the paper keeps segments with more pixels than this
+COUNT_OFFSET = 100.0  # epsilon in phi: keeps the logarithm away from 0 for small segments
+MIN_PRINTED_TEMPERATURE = 1e-3  # identical pixels give phi = 0, and logits divided by it
+CODE_TEMPERATURE_SCALE = 10.0  # these three are in the authors' code, not in the paper
+CODE_TEMPERATURE_RANGE = (0.1, 1.0)
+# A pixel that no Gaussian covers has F = 0 and no direction: it stays 0, with a bounded gradient.
+# A covered pixel is far longer: rasterizers skip alpha below 1/255.
+MIN_FEATURE_NORM = 1e-6
+LOGITS_AT_ONCE = 2**18  # 1 MB of float32: a chunk that stays in the cache of one core
+
+Temperature = Literal["code", "printed"]
+
+
+def contrastive_loss(
+    features: Float[Tensor, "p f"],
+    labels: Int[Tensor, " p"],
+    *,
+    temperature: Temperature = "code",
+    min_pixels: int = MIN_PIXELS,
+) -> Float[Tensor, ""]:
+    """Pull the pixels of a segment together and the segments of a view apart.
+
+    `features` as rendered, any length; scaling a pixel changes nothing. Pixels with label 0, or in
+    segments of `min_pixels` pixels or fewer, are dropped. Without a segment the loss is 0, with a
+    zero gradient; with one it is 0 as well, for there is nothing to contrast.
+    Deterministic on a CPU; CUDA adds up a segment in any order, so its last digits vary.
+    """
+    segments, count = usable_segments(labels, min_pixels)
+    if count == 0:
+        return features.sum() * 0.0
+    unit = F.normalize(features, dim=1, eps=MIN_FEATURE_NORM)
+    centroids, spread, pixels = segment_statistics(unit, segments, count)
+    phi = temperatures(spread, pixels, temperature)
+    loss: Tensor = _SoftmaxLoss.apply(unit, centroids / phi[:, None], segments)
+    return loss / count
+
+
+def usable_segments(labels: Int[Tensor, " p"], min_pixels: int) -> tuple[Int[Tensor, " p"], int]:
+    """Number the segments of more than `min_pixels` pixels from 0, by ascending id.
+
+    Returns each pixel's number and how many segments there are; that many is also the number of
+    every dropped pixel, so that it falls into one spare row after the segments.
+    """
+    labels = labels.long()  # only some of the integer types can be an index
+    usable = torch.bincount(labels, minlength=1) > min_pixels
+    usable[0] = False
+    count = int(usable.sum())
+    number = torch.where(usable, usable.cumsum(0) - 1, count)
+    return number[labels], count
+
+
+def segment_statistics(
+    unit: Float[Tensor, "p f"], segments: Int[Tensor, " p"], count: int
+) -> tuple[Float[Tensor, "s f"], Float[Tensor, " s"], Float[Tensor, " s"]]:
+    """Centroid, mean distance to the centroid (without gradient), and pixel count, by segment."""
+    pixels = torch.bincount(segments, minlength=count + 1).to(unit.dtype)
+    rows = pixels.clamp_min(1.0)  # the spare row may be empty: no 0 / 0
+    centroids = unit.new_zeros(count + 1, unit.shape[1]).index_add(0, segments, unit)
+    centroids = centroids / rows[:, None]
+    with torch.no_grad():
+        distance = (unit - centroids[segments]).norm(dim=1)
+        spread = unit.new_zeros(count + 1).index_add(0, segments, distance) / rows
+    return centroids[:count], spread[:count], pixels[:count]
+
+
+def temperatures(
+    spread: Float[Tensor, " s"], pixels: Float[Tensor, " s"], kind: Temperature
+) -> Float[Tensor, " s"]:
+    """phi of Eq. 3 as `printed`, or as the authors' `code` has it: ten times that, then clipped."""
+    phi = spread / torch.log(pixels + COUNT_OFFSET)
+    if kind == "printed":
+        return phi.clamp_min(MIN_PRINTED_TEMPERATURE)
+    return (CODE_TEMPERATURE_SCALE * phi).clamp(*CODE_TEMPERATURE_RANGE)
+
+
+class _SoftmaxLoss(torch.autograd.Function):
+    """Σ_q -log softmax(unit_q · weightsᵀ)[segment_q], over the pixels that have a segment.
+
+    The gradient with respect to the logits is softmax - onehot, so one pass over chunks of pixels
+    yields both loss and gradient, and the [pixels × segments] logits never exist at once. Saving
+    them for backward would cost 480 MB for 600k pixels and 200 segments, and twice the time.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        unit: Float[Tensor, "p f"],
+        weights: Float[Tensor, "s f"],
+        segments: Int[Tensor, " p"],
+    ) -> Float[Tensor, ""]:
+        count = len(weights)
+        rows = max(1, LOGITS_AT_ONCE // count)
+        loss = unit.new_zeros(())
+        unit_grad, weights_grad = torch.empty_like(unit), torch.zeros_like(weights)
+        chunks = zip(unit.split(rows), segments.split(rows), unit_grad.split(rows), strict=True)
+        for x, segment, x_grad in chunks:
+            kept = (segment < count).to(unit.dtype)[:, None]
+            target = segment.clamp_max(count - 1)[:, None]
+            log_softmax = (x @ weights.T).log_softmax(dim=1)
+            loss -= (log_softmax.gather(1, target) * kept).sum()
+            logits_grad = log_softmax.exp_().scatter_add_(1, target, -torch.ones_like(kept))
+            logits_grad *= kept
+            torch.mm(logits_grad, weights, out=x_grad)
+            weights_grad.addmm_(logits_grad.T, x)
+        ctx.save_for_backward(unit_grad, weights_grad)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, grad: Float[Tensor, ""]
+    ) -> tuple[Tensor, Tensor, None]:
+        unit_grad, weights_grad = ctx.saved_tensors
+        return grad * unit_grad, grad * weights_grad, None

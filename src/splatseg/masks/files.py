@@ -1,0 +1,162 @@
+"""Mask files: SA-1B JSON (overlapping masks) and label-map PNG (one label a pixel, 0 unlabelled).
+
+JSON: {"image": {"file_name", "width", "height"}, "annotations": [{"id", "segmentation": {"size":
+[h, w], "counts"}, "bbox", "area", "predicted_iou", "stability_score"}]}. Counts are COCO's
+compressed text or a list of run lengths. Boxes and areas are written, and computed anew when read;
+an unknown quality is left out, and one that is missing or null is unknown. PNG: 8 or 16 bit
+greyscale, or a palette, whose indices are the labels.
+"""
+
+import io
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Integer, UInt
+from PIL import Image
+
+from splatseg.errors import SplatsegError
+from splatseg.masks import rle
+from splatseg.masks.segments import MAX_SEGMENTS, Segments
+
+SUFFIXES = (".json", ".png")
+
+# Pillow's names of one-channel images; some of its versions give 16 bits as 32 ("I").
+_DTYPE_OF_MODE = {"1": np.uint8, "L": np.uint8, "P": np.uint8, "I;16": np.uint16, "I": np.uint16}
+
+_IN_WORDS = {dict: "an object", list: "a list", int: "a whole number", (str, list): "run lengths"}
+
+
+def read_segments(path: Path) -> Segments:
+    """The masks in a .json or .png file."""
+    if path.suffix.lower() == ".json":
+        return _read_sa1b(path)
+    if path.suffix.lower() == ".png":
+        return Segments.from_label_map(read_label_map(path))
+    raise SplatsegError(f"{path} is no mask file; expected SA-1B .json or a label map .png")
+
+
+def write_segments(path: Path, segments: Segments, image_file_name: str) -> None:
+    """Write SA-1B JSON; `image_file_name` is the photo's, e.g. frame_00000.jpg."""
+    image = {"file_name": image_file_name, "width": segments.width, "height": segments.height}
+    size = [segments.height, segments.width]
+    boxes, areas = segments.boxes, segments.areas
+    annotations = [
+        {
+            "id": index + 1,
+            "segmentation": {"size": size, "counts": counts.decode("ascii")},
+            "bbox": boxes[index].tolist(),
+            "area": int(areas[index]),
+            **_if_known("predicted_iou", segments.predicted_iou[index]),
+            **_if_known("stability_score", segments.stability_score[index]),
+        }
+        for index, counts in enumerate(segments.rles)
+    ]
+    text = json.dumps({"image": image, "annotations": annotations}, allow_nan=False)
+    _write_atomically(path, text.encode())
+
+
+def read_label_map(path: Path) -> UInt[np.ndarray, "h w"]:
+    """The labels of a PNG, in its own depth (uint8 or uint16)."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            mode, labels = image.mode, np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise SplatsegError(f"{path} cannot be read as PNG ({error}); write it again") from error
+    if mode not in _DTYPE_OF_MODE:
+        raise SplatsegError(
+            f"{path} is a {mode} image; expected one label a pixel (greyscale of 8 or 16 bits, or "
+            "a palette): a colour does not say which label it stands for"
+        )
+    return labels.astype(_DTYPE_OF_MODE[mode])
+
+
+def write_label_map(path: Path, label_map: Integer[np.ndarray, "h w"]) -> None:
+    """Write labels as PNG, in 8 bits where they fit, else in 16."""
+    lowest, highest = int(label_map.min()), int(label_map.max())
+    if lowest < 0 or highest > MAX_SEGMENTS:
+        raise SplatsegError(
+            f"labels for {path} go from {lowest} to {highest}; expected 0 to {MAX_SEGMENTS}"
+        )
+    buffer = io.BytesIO()
+    Image.fromarray(label_map.astype(np.min_scalar_type(highest))).save(buffer, format="PNG")
+    _write_atomically(path, buffer.getvalue())
+
+
+def _read_sa1b(path: Path) -> Segments:
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise SplatsegError(f"{path} cannot be read ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise SplatsegError(
+            f"{path} is not valid JSON ({error}); it may be half written: make it again"
+        ) from error
+    try:
+        return _parse_sa1b(data)
+    except (ValueError, OverflowError) as error:
+        raise SplatsegError(f"{path} is not an SA-1B mask file: {error}") from error
+
+
+def _parse_sa1b(data: Any) -> Segments:
+    """Segments from parsed JSON; ValueError with the reason if it is not SA-1B's."""
+    image = _field(data, "image", dict)
+    width, height = _field(image, "width", int), _field(image, "height", int)
+    if width < 1 or height < 1:
+        raise ValueError(f"its image is {width}x{height}")
+    annotations = _field(data, "annotations", list)
+    rles = []
+    for number, annotation in enumerate(annotations, start=1):
+        try:
+            rles.append(_parse_rle(_field(annotation, "segmentation", dict), height, width))
+        except ValueError as error:
+            raise ValueError(f"annotation {number} of {len(annotations)}: {error}") from error
+    return Segments(
+        height=height,
+        width=width,
+        rles=tuple(rles),
+        predicted_iou=_qualities(annotations, "predicted_iou"),
+        stability_score=_qualities(annotations, "stability_score"),
+    )
+
+
+def _parse_rle(segmentation: dict[str, Any], height: int, width: int) -> bytes:
+    size = _field(segmentation, "size", list)
+    if size != [height, width]:
+        raise ValueError(f"its size [h, w] is {size} but its image's is {[height, width]}")
+    counts = _field(segmentation, "counts", (str, list))
+    if isinstance(counts, list) and not all(type(count) is int for count in counts):
+        raise ValueError("its counts are not whole numbers")
+    return rle.canonical(counts, height, width)
+
+
+def _qualities(annotations: list[Any], name: str) -> Float[np.ndarray, " n"]:
+    values = [annotation.get(name) for annotation in annotations]
+    if not all(value is None or isinstance(value, int | float) for value in values):
+        raise ValueError(f"a {name!r} is not a number")
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _field(parent: Any, name: str, kind: type | tuple[type, ...]) -> Any:
+    value = parent.get(name) if isinstance(parent, dict) else None
+    if not isinstance(value, kind):
+        raise ValueError(f"expected {_IN_WORDS[kind]} at {name!r}, found {json.dumps(value):.60}")
+    return value
+
+
+def _if_known(name: str, value: float) -> dict[str, float]:
+    return {} if math.isnan(value) else {name: float(value)}
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    """Write beside `path`, then rename: a reader sees the old file or the new one, never a half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

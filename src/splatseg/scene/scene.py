@@ -1,0 +1,199 @@
+"""The scene folder: all that is known of a trained scene, in files that other tools can read.
+
+    scene.ply             the Gaussians, as any 3DGS viewer reads them
+    features.safetensors  "features" [n, f], one row for each row of scene.ply
+    labels.safetensors    "labels" [n], object ids, 0 = none; after `splatseg cluster`
+    manifest.json         configuration, capture, frames, metrics, checksums of the above
+
+Other files and folders in it (checkpoints/, picks/, renders/) are left alone.
+
+A save has happened whole or not at all. Its files are first written to a temporary folder, which
+is then renamed to `.pending`: at that moment the save has happened. From then on a file in
+`.pending` counts instead of its namesake in the scene folder, whoever reads, until it is moved
+there. What a kill leaves in `.pending` the next save moves first. One process at a time may save.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Int
+from torch import Tensor
+
+from splatseg.capture import Frame
+from splatseg.errors import SplatsegError
+from splatseg.gaussians import Gaussians
+from splatseg.scene.files import cannot_read, read_tensors, replacing_folder, write_tensors
+from splatseg.scene.manifest import Manifest, read_manifest, write_manifest
+from splatseg.scene.ply import read_ply, write_ply
+
+PLY = "scene.ply"
+FEATURES = "features.safetensors"
+LABELS = "labels.safetensors"
+MANIFEST = "manifest.json"
+PENDING = ".pending"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a scene folder holds. `config` and `metrics` are JSON values with finite numbers."""
+
+    gaussians: Gaussians
+    frames: tuple[Frame, ...]
+    capture: str
+    """Path of the capture that the scene was trained from."""
+    config: dict[str, Any]
+    """The resolved training configuration."""
+    metrics: dict[str, Any]
+    labels: Int[Tensor, " n"] | None = None
+    """Object id of each Gaussian, 0 = none."""
+
+
+def save_scene(folder: Path, scene: Scene) -> None:
+    """Write `scene` to `folder`, in place of the scene that may be there."""
+    count = len(scene.gaussians)
+    with _saving(folder) as staging:
+        write_ply(staging / PLY, scene.gaussians)
+        write_tensors(staging / FEATURES, {"features": scene.gaussians.features}, {})
+        if scene.labels is not None:
+            _write_labels(staging / LABELS, scene.labels, count)
+        manifest = Manifest(
+            capture=scene.capture,
+            gaussians=count,
+            files=_checksums(staging),
+            config=scene.config,
+            metrics=scene.metrics,
+            frames=scene.frames,
+        )
+        write_manifest(staging / MANIFEST, manifest)
+    if scene.labels is None:
+        with suppress(OSError):  # the scene before may have had some; the manifest lists none now
+            (folder / LABELS).unlink()
+
+
+def load_scene(folder: Path) -> Scene:
+    """Read the scene in `folder`, its tensors on the CPU."""
+    manifest = _read_manifest(folder)
+    for name in (PLY, FEATURES, *manifest.files):
+        _verify(folder, name, manifest)
+    gaussians = read_ply(_current(folder, PLY))
+    features = _read_rows(_current(folder, FEATURES), "features", len(gaussians))
+    labels = None
+    if LABELS in manifest.files:
+        labels = _read_rows(_current(folder, LABELS), "labels", len(gaussians))
+    return Scene(
+        gaussians=replace(gaussians, features=features),
+        frames=manifest.frames,
+        capture=manifest.capture,
+        config=manifest.config,
+        metrics=manifest.metrics,
+        labels=labels,
+    )
+
+
+def save_labels(folder: Path, labels: Int[Tensor, " n"]) -> None:
+    """Give the scene in `folder` an object id for each Gaussian; its other files stay."""
+    manifest = _read_manifest(folder)
+    with _saving(folder) as staging:
+        _write_labels(staging / LABELS, labels, manifest.gaussians)
+        files = manifest.files | _checksums(staging)
+        write_manifest(staging / MANIFEST, replace(manifest, files=files))
+
+
+def add_metrics(folder: Path, metrics: dict[str, Any]) -> None:
+    """Add `metrics` to those of the scene in `folder`; one of the same name is replaced."""
+    manifest = _read_manifest(folder)
+    with _saving(folder) as staging:
+        updated = replace(manifest, metrics=manifest.metrics | metrics)
+        write_manifest(staging / MANIFEST, updated)
+
+
+@contextmanager
+def _saving(folder: Path) -> Iterator[Path]:
+    """Yield a folder to write the new files to; with the last of them there, they are the scene."""
+    _settle(folder)
+    with replacing_folder(folder / PENDING) as staging:
+        yield staging
+    _settle(folder)
+
+
+def _settle(folder: Path) -> None:
+    """Move what is in `.pending` to its place. Killed anywhere in here, it can be done again."""
+    pending = folder / PENDING
+    if not pending.exists():
+        return
+    try:
+        for file in list(pending.iterdir()):
+            os.replace(file, folder / file.name)
+        pending.rmdir()
+    except OSError as error:
+        raise SplatsegError(
+            f"{folder} is saved, but a file in {pending} cannot be moved out ({error.strerror}): "
+            "close the programs that have the old one open, and save again"
+        ) from error
+
+
+def _current(folder: Path, name: str) -> Path:
+    """Where the file `name` of a scene is: in `.pending` if a save was stopped half-way."""
+    pending = folder / PENDING / name
+    return pending if pending.exists() else folder / name
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = _current(folder, MANIFEST)
+    if not path.exists():
+        problem = "has no manifest.json" if folder.exists() else "does not exist"
+        raise SplatsegError(
+            f"{folder} is not a scene: it {problem}; expected a folder that `splatseg train` wrote"
+        )
+    return read_manifest(path)
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    return {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _verify(folder: Path, name: str, manifest: Manifest) -> None:
+    """Refuse a file that is not the one that was saved."""
+    path = _current(folder, name)
+    if name not in manifest.files:
+        raise SplatsegError(f"{folder / MANIFEST} lists no {name}; restore it or train again")
+    try:
+        found = _sha256(path)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if found != manifest.files[name]:
+        raise SplatsegError(
+            f"{path} is not the file that was saved (its checksum differs); restore it, or give an "
+            "edited PLY features of its own with `splatseg lift`"
+        )
+
+
+def _write_labels(path: Path, labels: Int[Tensor, " n"], count: int) -> None:
+    _refuse_other_length(path, labels, count)
+    write_tensors(path, {"labels": labels}, {})
+
+
+def _read_rows(path: Path, name: str, count: int) -> Tensor:
+    """The tensor `name` of a file, which has one row a Gaussian."""
+    tensors, _ = read_tensors(path)
+    if name not in tensors:
+        raise SplatsegError(f"{path} has no tensor {name}; found {', '.join(tensors) or 'none'}")
+    _refuse_other_length(path, tensors[name], count)
+    return tensors[name]
+
+
+def _refuse_other_length(path: Path, tensor: Tensor, count: int) -> None:
+    if tensor.shape[:1] != (count,):
+        raise SplatsegError(
+            f"{path} has {len(tensor)} rows for the {count} Gaussians of {PLY}; expected one each"
+        )

@@ -1,0 +1,116 @@
+"""All that a training run changes, and its checkpoint.
+
+A checkpoint holds everything a run needs to end with the same bits as if it had never stopped:
+random numbers are functions of seed and step (randomness.py), so none are saved.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from splatseg.errors import SplatsegError
+from splatseg.gaussians import Gaussians
+from splatseg.scene import read_tensors, write_tensors
+from splatseg.training.config import TrainConfig
+from splatseg.training.density import DensityStatistics
+from splatseg.training.optimizer import Moments
+
+CHECKPOINT = Path("checkpoints") / "latest.safetensors"
+
+
+@dataclass
+class TrainState:
+    """A run after `iteration` iterations. Tensors are updated in place or replaced."""
+
+    iteration: int
+    gaussians: Gaussians
+    moments: dict[str, Moments]
+    statistics: DensityStatistics
+    feature_step: int
+    """Adam steps that the features have had; idle ones are caught up with when needed."""
+
+    @staticmethod
+    def start(gaussians: Gaussians) -> "TrainState":
+        """Before the first iteration."""
+        moments = {name: Moments.zeros_like(t) for name, t in gaussians.tensors().items()}
+        return TrainState(0, gaussians, moments, DensityStatistics.zeros(len(gaussians)), 0)
+
+
+def save_checkpoint(folder: Path, state: TrainState, identity: dict[str, Any]) -> None:
+    """Write the checkpoint of the run in `folder`; `identity` says which run it is."""
+    tensors = dict(state.gaussians.tensors())
+    for name, moments in state.moments.items():
+        tensors |= {f"moment1.{name}": moments.first, f"moment2.{name}": moments.second}
+    tensors |= {
+        "statistics.gradient_sum": state.statistics.gradient_sum,
+        "statistics.seen": state.statistics.seen,
+    }
+    metadata = {
+        "iteration": str(state.iteration),
+        "feature_step": str(state.feature_step),
+        "identity": json.dumps(identity),
+    }
+    write_tensors(folder / CHECKPOINT, tensors, metadata)
+
+
+def load_checkpoint(folder: Path, identity: dict[str, Any]) -> TrainState | None:
+    """The run to go on with in `folder`; None if there is none.
+
+    Raises:
+        SplatsegError: the checkpoint there belongs to another run.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    tensors, metadata = read_tensors(path)
+    try:
+        found = json.loads(metadata["identity"])
+        iteration, feature_step = int(metadata["iteration"]), int(metadata["feature_step"])
+        names = list(Gaussians.__dataclass_fields__)
+        moments = {n: Moments(tensors[f"moment1.{n}"], tensors[f"moment2.{n}"]) for n in names}
+        statistics = DensityStatistics(
+            tensors["statistics.gradient_sum"], tensors["statistics.seen"]
+        )
+        gaussians = Gaussians(**{name: tensors[name] for name in names})
+    except (KeyError, ValueError) as error:
+        raise SplatsegError(
+            f"{path} is not a training checkpoint ({error}); delete it or pass --restart"
+        ) from error
+    check_identity(found, identity, f"{folder} holds an unfinished run")
+    return TrainState(iteration, gaussians, moments, statistics, feature_step)
+
+
+def run_identity(
+    config: TrainConfig, capture: Path, masks: str | None, downscale: int
+) -> dict[str, Any]:
+    """What two runs must share to be the same run."""
+    return asdict(config) | {
+        "capture": str(capture.resolve()),
+        "masks": masks,
+        "downscale": downscale,
+    }
+
+
+def check_identity(found: dict[str, Any], expected: dict[str, Any], what: str) -> None:
+    """Refuse to mix two runs, naming the first setting in which they differ."""
+    differing = _differences(found, expected)
+    if differing:
+        name, there, here = differing[0]
+        raise SplatsegError(
+            f"{what} with other settings ({name} was {there}, now {here}); pass the same "
+            "settings, --restart to begin again in its place, or another -o"
+        )
+
+
+def _differences(found: Any, expected: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = list(expected) + [key for key in found if key not in expected]
+        return [
+            difference
+            for key in keys
+            for difference in _differences(
+                found.get(key), expected.get(key), f"{name}.{key}" if name else key
+            )
+        ]
+    return [] if found == expected else [(name, found, expected)]

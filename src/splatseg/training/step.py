@@ -1,0 +1,207 @@
+"""One training iteration: Eq. 5 of arXiv:2404.12784, and what follows it.
+
+    rendering loss every iteration + contrastive loss (Eq. 3) every 50 + regulariser (Eq. 4) every
+    100; then Adam; then density control.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from splatseg.capture import Frame
+from splatseg.errors import SplatsegError
+from splatseg.gaussians import Gaussians
+from splatseg.losses.contrastive import contrastive_loss
+from splatseg.losses.photometric import rendering_loss
+from splatseg.losses.spatial import spatial_similarity_loss
+from splatseg.render import View, project, render
+from splatseg.training.config import TrainConfig
+from splatseg.training.density import DensityStatistics, densify, reset_opacities
+from splatseg.training.optimizer import Moments, adam_steps
+from splatseg.training.randomness import generator
+from splatseg.training.state import TrainState
+from splatseg.training.views import TrainingViews
+
+SH_REST_SHARE = 1 / 20  # learning rate of view-dependent colour, relative to the base colour (3DGS)
+GEOMETRY = ("means", "quats", "log_scales", "logit_opacities", "sh")
+
+
+def train_step(
+    state: TrainState, views: TrainingViews, config: TrainConfig, extent: float
+) -> float:
+    """Advance `state` by one iteration; the total loss."""
+    iteration = state.iteration + 1
+    frame = views.frame_at(state.iteration)
+    wants_features = _is_due(iteration, config.contrastive.interval) and config.learns_features
+    wants_spatial = _is_due(iteration, config.spatial.interval) and config.learns_features
+    if wants_features or wants_spatial:
+        catch_up_features(state, config)
+
+    leaves = {n: t.detach().requires_grad_() for n, t in state.gaussians.tensors().items()}
+    gaussians = Gaussians(**leaves)
+    view = project(gaussians, frame.camera, sh_degree=_sh_degree(iteration, config))
+    view.means2d.retain_grad()
+    rendering = rendering_loss(
+        render(view, view.colors).image, views.photo(frame), config.appearance.ssim_weight
+    )
+    feature_loss = rendering.new_zeros(())
+    if wants_features:
+        feature_loss = feature_loss + _contrastive(gaussians, view, frame, views, config)
+    if wants_spatial:
+        feature_loss = feature_loss + _spatial(gaussians, iteration, config)
+    density_grad = _backward(rendering, feature_loss, view, config)
+    loss = rendering.item() + feature_loss.item()
+    if not math.isfinite(loss):
+        raise SplatsegError(
+            f"the loss is {loss} at iteration {iteration} (frame {frame.name}); lower the "
+            "learning rates, or check that photo and its pose"
+        )
+
+    state.iteration = iteration
+    _optimise(state, {name: leaf.grad for name, leaf in leaves.items()}, config, extent)
+    if iteration < config.density.stop * config.iterations:
+        size = (frame.camera.width, frame.camera.height)
+        state.statistics.add(density_grad, view.visible, size)
+        _control_density(state, config, extent)
+    return loss
+
+
+def catch_up_features(state: TrainState, config: TrainConfig) -> None:
+    """Take the idle Adam steps of the features that are still due."""
+    idle = state.iteration - state.feature_step
+    if config.contrastive.adam == "on_gradient" or idle == 0:
+        return
+    rates = torch.full((state.gaussians.features.shape[1],), config.contrastive.feature_lr)
+    adam_steps(
+        *(state.gaussians.features, None, state.moments["features"]),
+        *(rates, state.feature_step + 1, idle),
+    )
+    state.feature_step = state.iteration
+
+
+def _is_due(iteration: int, interval: int) -> bool:
+    return iteration % interval == 0
+
+
+def _sh_degree(iteration: int, config: TrainConfig) -> int:
+    return min(config.appearance.sh_degree, iteration // config.appearance.sh_interval)
+
+
+def _contrastive(
+    gaussians: Gaussians, view: View, frame: Frame, views: TrainingViews, config: TrainConfig
+) -> Tensor:
+    """Weighted Eq. 3 of this frame; 0 where the frame has no masks."""
+    labels = views.labels(frame)
+    if labels is None:
+        return gaussians.features.new_zeros(())
+    settings = config.contrastive
+    features = render(view if settings.to_geometry else view.detach(), gaussians.features).image
+    return settings.weight * contrastive_loss(
+        features.flatten(0, 1),
+        labels.flatten(),
+        temperature=settings.temperature,
+        min_pixels=settings.min_pixels,
+    )
+
+
+def _spatial(gaussians: Gaussians, iteration: int, config: TrainConfig) -> Tensor:
+    settings = config.spatial
+    if settings.near_weight == 0 and settings.far_weight == 0:
+        return gaussians.features.new_zeros(())
+    return spatial_similarity_loss(
+        gaussians.means,
+        gaussians.features,
+        anchors=settings.anchors,
+        lambda_near=settings.near_weight,
+        lambda_far=settings.far_weight,
+        generator=generator(config.seed, "spatial", iteration),
+    )
+
+
+def _backward(rendering: Tensor, feature_loss: Tensor, view: View, config: TrainConfig) -> Tensor:
+    """Backpropagate both losses; the gradient of the projected centres that density control uses."""
+    if not feature_loss.requires_grad:
+        rendering.backward()
+    elif config.contrastive.to_density:
+        (rendering + feature_loss).backward()
+    else:
+        rendering.backward(retain_graph=True)
+        from_rendering = _gradient(view.means2d).clone()
+        feature_loss.backward()
+        return from_rendering
+    return _gradient(view.means2d)
+
+
+def _gradient(tensor: Tensor) -> Tensor:
+    return torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
+
+
+def _optimise(
+    state: TrainState, grads: dict[str, Tensor | None], config: TrainConfig, extent: float
+) -> None:
+    """One Adam step of every field; idle steps of the features are left to `catch_up_features`."""
+    rates = learning_rates(state.iteration, config, extent, state.gaussians.sh.shape[1])
+    parameters = state.gaussians.tensors()
+    for name in GEOMETRY:
+        adam_steps(
+            *(parameters[name], grads[name], state.moments[name]), rates[name], state.iteration
+        )
+    if grads["features"] is not None:
+        feature_rates = torch.full((parameters["features"].shape[1],), config.contrastive.feature_lr)
+        state.feature_step += 1
+        adam_steps(
+            *(parameters["features"], grads["features"], state.moments["features"]),
+            *(feature_rates, state.feature_step),
+        )
+
+
+def learning_rates(
+    iteration: int, config: TrainConfig, extent: float, sh_count: int
+) -> dict[str, Tensor]:
+    """Learning rates of the geometry fields, one entry per element of a row."""
+    settings = config.appearance
+    progress = iteration / config.iterations
+    means_lr = settings.means_lr ** (1 - progress) * settings.means_lr_final**progress
+    sh = torch.full((sh_count, 3), settings.sh_lr * SH_REST_SHARE)
+    sh[0] = settings.sh_lr
+    return {
+        "means": torch.full((3,), means_lr * extent),
+        "quats": torch.full((4,), settings.rotation_lr),
+        "log_scales": torch.full((3,), settings.scale_lr),
+        "logit_opacities": torch.full((1,), settings.opacity_lr),
+        "sh": sh.flatten(),
+    }
+
+
+def _control_density(state: TrainState, config: TrainConfig, extent: float) -> None:
+    settings = config.density
+    if state.iteration >= settings.start and _is_due(state.iteration, settings.interval):
+        catch_up_features(state, config)
+        rearranged = densify(
+            state.gaussians,
+            state.statistics,
+            settings,
+            extent=extent,
+            max_gaussians=config.max_gaussians,
+            prune_large=state.iteration > settings.reset_interval,
+            generator=generator(config.seed, "split", state.iteration),
+        )
+        state.gaussians = rearranged.gaussians
+        state.moments = {
+            name: Moments(
+                _inherit(moments.first, rearranged.source, rearranged.is_new),
+                _inherit(moments.second, rearranged.source, rearranged.is_new),
+            )
+            for name, moments in state.moments.items()
+        }
+        state.statistics = DensityStatistics.zeros(len(state.gaussians))
+    if _is_due(state.iteration, settings.reset_interval):
+        state.gaussians.logit_opacities.copy_(reset_opacities(state.gaussians.logit_opacities))
+        state.moments["logit_opacities"] = Moments.zeros_like(state.gaussians.logit_opacities)
+
+
+def _inherit(moment: Tensor, source: Tensor, is_new: Tensor) -> Tensor:
+    inherited = moment[source]
+    inherited[is_new] = 0
+    return inherited

@@ -1,0 +1,129 @@
+"""A training run from start or checkpoint to the saved scene."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from splatseg.capture import Capture
+from splatseg.errors import SplatsegError
+from splatseg.masks import MaskSet
+from splatseg.scene import Scene, save_scene
+from splatseg.training.config import TrainConfig
+from splatseg.training.initialize import gaussians_from_points
+from splatseg.training.randomness import generator
+from splatseg.training.state import (
+    CHECKPOINT,
+    TrainState,
+    load_checkpoint,
+    run_identity,
+    save_checkpoint,
+)
+from splatseg.training.step import catch_up_features, train_step
+from splatseg.training.views import TrainingViews
+
+LOSS_SMOOTHING = 0.98  # of the loss in progress messages
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    iteration: int
+    iterations: int
+    loss: float
+    """Smoothed total loss."""
+    gaussians: int
+    seconds: float
+    """Since this process began to train."""
+    first_iteration: int
+    """Where this process began: more than 0 for a resumed run."""
+
+    @property
+    def speed(self) -> float:
+        """Iterations a second."""
+        return (self.iteration - self.first_iteration) / max(self.seconds, 1e-9)
+
+    @property
+    def remaining(self) -> float:
+        """Estimated seconds left."""
+        return (self.iterations - self.iteration) / max(self.speed, 1e-9)
+
+
+def train(
+    capture: Capture,
+    masks: MaskSet | None,
+    config: TrainConfig,
+    folder: Path,
+    report: Callable[[Progress], None],
+) -> Scene:
+    """Train a scene and save it to `folder`; an unfinished run there is continued.
+
+    `masks` may be None only if the configuration learns no features. On KeyboardInterrupt a
+    checkpoint is written and the exception goes on.
+    """
+    if config.learns_features and masks is None:
+        raise SplatsegError(
+            "training segmentation features needs masks; pass --masks NAME or --preset rgb"
+        )
+    masks = masks if config.learns_features else None
+    identity = run_identity(config, capture.root, masks and masks.name, capture.downscale)
+    state = load_checkpoint(folder, identity) or TrainState.start(_first_gaussians(capture, config))
+    views = TrainingViews(capture, masks, config.contrastive.flattening, config.seed)
+    try:
+        seconds = _run(state, views, config, capture.extent, folder, identity, report)
+    except KeyboardInterrupt:
+        save_checkpoint(folder, state, identity)
+        raise
+    catch_up_features(state, config)
+    training = {"seconds": round(seconds, 1), "gaussians": len(state.gaussians)}
+    scene = Scene(
+        gaussians=state.gaussians,
+        frames=capture.frames,
+        capture=str(capture.root.resolve()),
+        config=identity,
+        metrics={"training": training},
+    )
+    save_scene(folder, scene)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return scene
+
+
+def _first_gaussians(capture: Capture, config: TrainConfig) -> Any:
+    settings = config.contrastive
+    return gaussians_from_points(
+        capture.points,
+        capture.colors,
+        sh_degree=config.appearance.sh_degree,
+        features=settings.features if config.learns_features else 0,
+        feature_init=settings.init,
+        generator=generator(config.seed, "features"),
+    )
+
+
+def _run(
+    state: TrainState,
+    views: TrainingViews,
+    config: TrainConfig,
+    extent: float,
+    folder: Path,
+    identity: dict[str, Any],
+    report: Callable[[Progress], None],
+) -> float:
+    """All iterations that are left; the seconds they took."""
+    first, began, smoothed = state.iteration, time.perf_counter(), None
+    while state.iteration < config.iterations:
+        loss = train_step(state, views, config, extent)
+        smoothed = loss if smoothed is None else smoothed + (1 - LOSS_SMOOTHING) * (loss - smoothed)
+        elapsed = time.perf_counter() - began
+        report(
+            Progress(
+                *(state.iteration, config.iterations, smoothed, len(state.gaussians), elapsed),
+                first_iteration=first,
+            )
+        )
+        unfinished = state.iteration < config.iterations
+        if unfinished and state.iteration % config.checkpoint_interval == 0:
+            save_checkpoint(folder, state, identity)
+    return time.perf_counter() - began

@@ -1,0 +1,89 @@
+"""Segments against plain arrays of masks."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from splatseg.errors import SplatsegError
+from splatseg.masks import MAX_SEGMENTS, Segments
+
+repeatable = settings(derandomize=True, deadline=None, max_examples=60)
+mask_stacks = arrays(bool, array_shapes(min_dims=3, max_dims=3, min_side=0, max_side=7))
+
+
+@repeatable
+@given(mask_stacks)
+def test_masks_come_back(masks):
+    segments = Segments.from_masks(masks)
+    assert len(segments) == len(masks)
+    assert np.array_equal(segments.masks(), masks)
+    assert segments.areas.tolist() == masks.sum(axis=(1, 2)).tolist()
+    assert segments.boxes.shape == (len(masks), 4)
+    assert all(np.array_equal(segments.mask(i), mask) for i, mask in enumerate(masks))
+    assert np.isnan(segments.predicted_iou).all() and np.isnan(segments.stability_score).all()
+
+
+@repeatable
+@given(mask_stacks, st.sampled_from(["smallest_on_top", "largest_on_top"]))
+def test_label_map_is_decided_pixel_by_pixel(masks, order):
+    label_map = Segments.from_masks(masks).label_map(order)
+    areas = masks.sum(axis=(1, 2))
+    sign = -1 if order == "smallest_on_top" else 1
+    for y, x in np.ndindex(label_map.shape):
+        # The top one has the extreme area; among equals, the latest.
+        covering = [(sign * areas[i], i) for i in range(len(masks)) if masks[i, y, x]]
+        assert label_map[y, x] == (max(covering)[1] + 1 if covering else 0)
+
+
+def test_nested_segments_flatten_both_ways():
+    masks = np.zeros((2, 3, 3), dtype=bool)
+    masks[0] = masks[1, 1, 1] = True
+    segments = Segments.from_masks(masks)
+    assert segments.label_map().tolist() == [[1, 1, 1], [1, 2, 1], [1, 1, 1]]
+    assert segments.label_map("largest_on_top").tolist() == [[1] * 3] * 3
+
+
+@repeatable
+@given(
+    arrays(np.int64, array_shapes(min_dims=2, max_dims=2, min_side=0), elements=st.integers(-2, 5))
+)
+def test_label_map_round_trip_closes_gaps(label_map):
+    segments = Segments.from_label_map(label_map)
+    labels = sorted(set(label_map[label_map > 0].tolist()))
+    again = segments.label_map()
+    assert len(segments) == len(labels)
+    assert np.array_equal(np.array([0, *labels])[again], np.maximum(label_map, 0))
+
+
+@repeatable
+@given(
+    arrays(bool, array_shapes(min_dims=3, max_dims=3, max_side=6)),
+    st.integers(1, 13),
+    st.integers(1, 13),
+)
+def test_resized_takes_the_nearest_pixel_centre(masks, height, width):
+    qualities = np.linspace(0, 1, len(masks))
+    segments = Segments.from_masks(masks, predicted_iou=qualities, stability_score=qualities)
+    resized = segments.resized(height, width)
+    for y, x in np.ndindex(height, width):
+        source_y = int(np.floor((y + 0.5) * masks.shape[1] / height + 1e-9))
+        source_x = int(np.floor((x + 0.5) * masks.shape[2] / width + 1e-9))
+        assert np.array_equal(resized.masks()[:, y, x], masks[:, source_y, source_x])
+    assert np.array_equal(resized.predicted_iou, qualities)
+    assert np.array_equal(resized.stability_score, qualities)
+
+
+def test_doubling_and_halving_is_exact():
+    masks = np.random.default_rng(0).random((3, 5, 7)) > 0.5
+    segments = Segments.from_masks(masks)
+    assert np.array_equal(segments.resized(10, 14).masks(), masks.repeat(2, 1).repeat(2, 2))
+    assert segments.resized(10, 14).resized(5, 7).rles == segments.rles
+
+
+def test_more_segments_than_a_label_map_holds_are_refused():
+    rles = Segments.from_masks(np.ones((1, 1, 1), dtype=bool)).rles * (MAX_SEGMENTS + 1)
+    qualities = np.zeros(len(rles))
+    with pytest.raises(SplatsegError, match="a view has 65536 masks; expected at most 65535"):
+        Segments(1, 1, rles, qualities, qualities)
