@@ -96,9 +96,7 @@ def test_gradcheck_where_the_detached_temperature_is_constant(
 def test_chunks_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = view(pixels=101, segments=4)
     whole = contrastive_loss(features, labels, min_pixels=1)
-    monkeypatch.setattr(contrastive, "LOGITS_AT_ONCE", 30)  # 7 pixels a chunk, 3 in the last
-    torch.testing.assert_close(contrastive_loss(features, labels, min_pixels=1), whole)
-    monkeypatch.setattr(contrastive, "LOGITS_AT_ONCE", 1)  # fewer than one pixel's
+    monkeypatch.setattr(contrastive, "CHUNK", 7)  # 3 in the last
     torch.testing.assert_close(contrastive_loss(features, labels, min_pixels=1), whole)
 
 

@@ -78,7 +78,7 @@ class Capture:
         if name not in frames:
             close = difflib.get_close_matches(name, frames, n=CLOSE_MATCHES) or [min(frames)]
             raise SplatsegError(
-                f"{self.root} has no frame {name}; did you mean {' or '.join(close)}?"
+                f"{self.root} has no frame {name}; expected a frame such as {', '.join(close)}"
             )
         return frames[name]
 
@@ -124,7 +124,7 @@ def load_capture(root: Path, *, downscale: int | None = None, poses: Path | None
     skipped = posed.skipped
     if unsplit:
         skipped += (
-            f"{split.source} lists {unsplit[0]} and {len(unsplit) - 1} other frames neither for "
+            f"{split.source} names {len(unsplit)} of the frames (first: {unsplit[0]}) neither for "
             "training nor for testing; they are left out",
         )
     for sentence in skipped:
@@ -154,7 +154,7 @@ def _read_poses(place: Path, root: Path) -> Poses:
 
 
 def _by_name(posed: Poses, root: Path) -> dict[str, PosedPhoto]:
-    """The photos by frame name, in its order."""
+    """The photos by frame name, sorted."""
     if not posed.photos:
         found = posed.skipped[0] if posed.skipped else f"{posed.source} lists no photo"
         raise SplatsegError(

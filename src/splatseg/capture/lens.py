@@ -118,7 +118,8 @@ class Lens:
             return resize(image, camera.width, camera.height, nearest)
         h, w = image.shape[:2]
         grid = (camera.width, camera.height) if nearest else (w, h)
-        photo_xy = _photo_map(self, *grid) * np.float32([w / self.width, h / self.height])
+        ratio = np.array([w / self.width, h / self.height], dtype=np.float32)
+        photo_xy = _photo_map(self, *grid) * ratio
         return resize(sample(image, photo_xy, nearest), camera.width, camera.height, nearest)
 
     def warp_to_photo(
@@ -150,7 +151,7 @@ def parameter_names(model: str) -> tuple[str, ...]:
     """The parameters of a camera model; refuses models that have no pinhole counterpart."""
     known = pycolmap.CameraModelId.__members__
     if model in known and model != "INVALID":
-        camera = pycolmap.Camera.create(1, known[model], 1.0, 1, 1)
+        camera = pycolmap.Camera(model=model, width=1, height=1, params=[])
         if len(camera.focal_length_idxs()) > 0:
             return tuple(camera.params_info.split(", "))
     raise SplatsegError(

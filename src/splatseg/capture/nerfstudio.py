@@ -47,7 +47,8 @@ def read_transforms(path: Path, root: Path) -> Poses:
             lens = _lens(values, root / photo)
             photos.append(PosedPhoto(photo, lens, _cam_from_world(values)))
     points = NO_POINTS
-    if ply := data.get("ply_file_path"):
+    ply = data.get("ply_file_path")
+    if isinstance(ply, str):
         if (path.parent / ply).is_file():
             points = read_ply(path.parent / ply)
         else:
@@ -134,8 +135,8 @@ def _distortion(values: dict[str, Any]) -> tuple[str, tuple[float, ...]]:
 
 def _number(values: dict[str, Any], key: str, default: float | None = None) -> float:
     value = values.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SplatsegError(f"its {key} is {value!r}; expected a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise SplatsegError(f"its {key} is {value!r}; expected a finite number")
     return float(value)
 
 

@@ -44,7 +44,7 @@ class Poses:
 def photo_path(text: str) -> str:
     """A listed path as the capture's own: normalised, and refused if it leads outside."""
     path = posixpath.normpath(text.replace("\\", "/"))
-    if path.startswith(("/", "..")) or PureWindowsPath(path).drive:
+    if path.startswith(("/", "../")) or PureWindowsPath(path).drive:
         raise SplatsegError(
             f"the photo {text} lies outside the capture; expected a path relative to the capture"
         )

@@ -50,6 +50,7 @@ from splatseg.evaluation.metrics import (
     psnr,
 )
 from splatseg.evaluation.truth import Truth, read_json
+from splatseg.losses.photometric import ssim
 
 THRESHOLD = 0.7  # Eq. 6 of arXiv:2404.12784
 THRESHOLDS = np.arange(30, 100) / 100  # of `best`
@@ -242,8 +243,6 @@ def score_nvs(
     frames: Iterable[tuple[str, Float[Tensor, "h w 3"], Float[Tensor, "h w 3"]]],
 ) -> list[FrameScore]:
     """Score (frame, rendered photo, photo) of the test views."""
-    from splatseg.losses.photometric import ssim
-
     scores = []
     for frame, rendered, photo in frames:
         image = rendered.clamp(0, 1)

@@ -24,7 +24,7 @@ CODE_TEMPERATURE_RANGE = (0.1, 1.0)
 # A pixel that no Gaussian covers has F = 0 and no direction: it stays 0, with a bounded gradient.
 # A covered pixel is far longer: rasterizers skip alpha below 1/255.
 MIN_FEATURE_NORM = 1e-6
-LOGITS_AT_ONCE = 2**18  # 1 MB of float32: a chunk that stays in the cache of one core
+CHUNK = 4096  # pixels at once: with 60 segments, 1 MB of logits, which one core's cache holds
 
 Temperature = Literal["code", "printed"]
 
@@ -46,10 +46,7 @@ def contrastive_loss(
     segments, count = usable_segments(labels, min_pixels)
     if count == 0:
         return features.sum() * 0.0
-    unit = F.normalize(features, dim=1, eps=MIN_FEATURE_NORM)
-    centroids, spread, pixels = segment_statistics(unit, segments, count)
-    phi = temperatures(spread, pixels, temperature)
-    loss: Tensor = _SoftmaxLoss.apply(unit, centroids / phi[:, None], segments)
+    loss: Tensor = _ContrastiveSum.apply(features, segments, count, temperature)
     return loss / count
 
 
@@ -70,14 +67,14 @@ def usable_segments(labels: Int[Tensor, " p"], min_pixels: int) -> tuple[Int[Ten
 def segment_statistics(
     unit: Float[Tensor, "p f"], segments: Int[Tensor, " p"], count: int
 ) -> tuple[Float[Tensor, "s f"], Float[Tensor, " s"], Float[Tensor, " s"]]:
-    """Centroid, mean distance to the centroid (without gradient), and pixel count, by segment."""
+    """Centroid, mean distance to the centroid, and pixel count, by segment."""
     pixels = torch.bincount(segments, minlength=count + 1).to(unit.dtype)
     rows = pixels.clamp_min(1.0)  # the spare row may be empty: no 0 / 0
-    centroids = unit.new_zeros(count + 1, unit.shape[1]).index_add(0, segments, unit)
-    centroids = centroids / rows[:, None]
-    with torch.no_grad():
-        distance = (unit - centroids[segments]).norm(dim=1)
-        spread = unit.new_zeros(count + 1).index_add(0, segments, distance) / rows
+    centroids = unit.new_zeros(count + 1, unit.shape[1]).index_add_(0, segments, unit)
+    centroids /= rows[:, None]
+    chunks = zip(unit.split(CHUNK), segments.split(CHUNK), strict=True)
+    distance = torch.cat([(x - centroids[segment]).norm(dim=1) for x, segment in chunks])
+    spread = unit.new_zeros(count + 1).index_add_(0, segments, distance) / rows
     return centroids[:count], spread[:count], pixels[:count]
 
 
@@ -91,42 +88,63 @@ def temperatures(
     return (CODE_TEMPERATURE_SCALE * phi).clamp(*CODE_TEMPERATURE_RANGE)
 
 
-class _SoftmaxLoss(torch.autograd.Function):
-    """Σ_q -log softmax(unit_q · weightsᵀ)[segment_q], over the pixels that have a segment.
+class _ContrastiveSum(torch.autograd.Function):
+    """Σ_q -log softmax_s(f_q · f_bar_s / phi_s)[segment of q], over the pixels that have a segment.
 
-    The gradient with respect to the logits is softmax - onehot, so one pass over chunks of pixels
-    yields both loss and gradient, and the [pixels × segments] logits never exist at once. Saving
-    them for backward would cost 480 MB for 600k pixels and 200 segments, and twice the time.
+    The gradient with respect to the logits is softmax - onehot, so the pass over the pixels that
+    yields the loss yields the gradient too, a chunk at a time: the [pixels × segments] logits, 480
+    MB for 600k pixels and 200 segments, never exist at once. Autograd, which keeps them, takes 1.6
+    (40 segments) to 3 times as long (200) on a CPU.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
-        unit: Float[Tensor, "p f"],
-        weights: Float[Tensor, "s f"],
+        features: Float[Tensor, "p f"],
         segments: Int[Tensor, " p"],
+        count: int,
+        temperature: Temperature,
     ) -> Float[Tensor, ""]:
-        count = len(weights)
-        rows = max(1, LOGITS_AT_ONCE // count)
-        loss = unit.new_zeros(())
-        unit_grad, weights_grad = torch.empty_like(unit), torch.zeros_like(weights)
-        chunks = zip(unit.split(rows), segments.split(rows), unit_grad.split(rows), strict=True)
-        for x, segment, x_grad in chunks:
-            kept = (segment < count).to(unit.dtype)[:, None]
-            target = segment.clamp_max(count - 1)[:, None]
-            log_softmax = (x @ weights.T).log_softmax(dim=1)
-            loss -= (log_softmax.gather(1, target) * kept).sum()
-            logits_grad = log_softmax.exp_().scatter_add_(1, target, -torch.ones_like(kept))
-            logits_grad *= kept
-            torch.mm(logits_grad, weights, out=x_grad)
-            weights_grad.addmm_(logits_grad.T, x)
-        ctx.save_for_backward(unit_grad, weights_grad)
+        norm = features.norm(dim=1, keepdim=True)
+        unit = features / norm.clamp_min(MIN_FEATURE_NORM)
+        centroids, spread, pixels = segment_statistics(unit, segments, count)
+        phi = temperatures(spread, pixels, temperature)[:, None]
+        loss, grad, weights_grad = softmax_loss(unit, centroids / phi, segments)
+        # Through the centroids: a pixel is 1 / N_s of its segment's; the spare row has none.
+        through_centroids = F.pad(weights_grad / (phi * pixels[:, None]), (0, 0, 0, 1))
+        columns = (unit, norm, segments, grad)
+        for u, length, segment, g in zip(*(c.split(CHUNK) for c in columns), strict=True):
+            g += through_centroids[segment]
+            # Through the normalisation, which is a plain division where its length is clamped.
+            g -= u * (u * g).sum(dim=1, keepdim=True) * (length > MIN_FEATURE_NORM)
+            g /= length.clamp_min(MIN_FEATURE_NORM)
+        ctx.save_for_backward(grad)
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, grad: Float[Tensor, ""]
-    ) -> tuple[Tensor, Tensor, None]:
-        unit_grad, weights_grad = ctx.saved_tensors
-        return grad * unit_grad, grad * weights_grad, None
+    ) -> tuple[Tensor, None, None, None]:
+        (features_grad,) = ctx.saved_tensors
+        return grad * features_grad, None, None, None
+
+
+def softmax_loss(
+    unit: Float[Tensor, "p f"], weights: Float[Tensor, "s f"], segments: Int[Tensor, " p"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "p f"], Float[Tensor, "s f"]]:
+    """Σ_q -log softmax(unit_q · weightsᵀ)[segment_q], and its gradients to `unit` and `weights`."""
+    count = len(weights)
+    loss = unit.new_zeros(())
+    unit_grad, weights_grad = torch.empty_like(unit), torch.zeros_like(weights)
+    columns = (unit, segments, unit_grad)
+    for x, segment, x_grad in zip(*(c.split(CHUNK) for c in columns), strict=True):
+        kept = (segment < count).to(unit.dtype)[:, None]
+        target = segment.clamp_max(count - 1)[:, None]
+        log_softmax = (x @ weights.T).log_softmax(dim=1)
+        loss -= (log_softmax.gather(1, target) * kept).sum()
+        logits_grad = log_softmax.exp_().scatter_add_(1, target, -torch.ones_like(kept))
+        logits_grad *= kept
+        torch.mm(logits_grad, weights, out=x_grad)
+        weights_grad.addmm_(logits_grad.T, x)
+    return loss, unit_grad, weights_grad

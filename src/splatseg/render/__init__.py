@@ -29,7 +29,7 @@ BACKENDS: dict[str, ModuleType] = {"native": native, "reference": reference}
 
 
 def default_backend() -> Backend:
-    """"native" where the engine was compiled, else "reference" (correct, and slow)."""
+    """ "native" where the engine was compiled, else "reference" (correct, and slow)."""
     return "native" if engine.is_available() else "reference"
 
 

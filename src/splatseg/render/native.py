@@ -224,7 +224,12 @@ def photometric_parts(
     """Mean absolute difference and SSIM of two planar images; fills `grad` of their mixture."""
     parts = (ctypes.c_double * 2)()
     status = engine.library().splatseg_photometric(
-        *planar.shape, planar.data_ptr(), target.data_ptr(), ssim_weight, parts, engine.pointer(grad)
+        *planar.shape,
+        planar.data_ptr(),
+        target.data_ptr(),
+        ssim_weight,
+        parts,
+        engine.pointer(grad),
     )
     engine.check(status, f"compare {planar.shape[2]}x{planar.shape[1]} images")
     return parts[0], parts[1]

@@ -9,6 +9,7 @@ is Eq. 1 and Eq. 2 of arXiv:2404.12784.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Int
@@ -20,7 +21,9 @@ from splatseg.render.view import View
 
 NEAR_PLANE = 0.01  # world units in front of the camera; Gaussians closer than this are dropped
 BLUR = 0.3  # pixels², added to the 2D covariance so that no Gaussian falls between pixels (3DGS)
-MARGIN = 0.15  # of the image size: beyond this the Jacobian is held, so grazing Gaussians stay finite
+MARGIN = (
+    0.15  # of the image size: beyond this the Jacobian is held, so grazing Gaussians stay finite
+)
 MIN_ALPHA = 1 / 255  # fainter contributions are skipped (3DGS)
 MAX_ALPHA = 0.999  # keeps 1 - alpha invertible
 PIXELS_AT_ONCE = 4096  # bounds the pixels x Gaussians matrix
@@ -107,9 +110,7 @@ def project(gaussians: Gaussians, camera: Camera, sh_degree: int) -> View:
     return View(camera, means2d, conics, depths, opacities, colors, visible, bins=None)
 
 
-def extents(
-    conics: Float[Tensor, "n 3"], opacities: Float[Tensor, " n"]
-) -> Float[Tensor, "n 2"]:
+def extents(conics: Float[Tensor, "n 3"], opacities: Float[Tensor, " n"]) -> Float[Tensor, "n 2"]:
     """Half width and height of the ellipse in which alpha >= MIN_ALPHA; 0 where there is none."""
     sigma = torch.log(opacities.clamp_min(MIN_ALPHA) / MIN_ALPHA)
     xx, xy, yy = conics.unbind(-1)
@@ -131,7 +132,9 @@ def blend(
         (weights @ attributes[order], weights.sum(dim=-1))
         for order, weights in _weights(view, wanted)
     ]
-    samples = torch.cat([p[0] for p in parts]) if parts else attributes.new_zeros(0, attributes.shape[1])
+    samples = (
+        torch.cat([p[0] for p in parts]) if parts else attributes.new_zeros(0, attributes.shape[1])
+    )
     alpha = torch.cat([p[1] for p in parts]) if parts else attributes.new_zeros(0)
     if pixels is not None:
         return samples, alpha
@@ -161,7 +164,7 @@ def _all_pixels(camera: Camera, device: torch.device) -> Int[Tensor, "m 2"]:
     ).flip(-1)
 
 
-def _weights(view: View, pixels: Int[Tensor, "m 2"]):  # noqa: ANN202
+def _weights(view: View, pixels: Int[Tensor, "m 2"]) -> Iterator[tuple[Tensor, Tensor]]:
     """Chunks of `pixels`: the Gaussians that reach them, front to back, and weights w[pixel, i]."""
     reach = extents(view.conics, view.opacities)
     front_to_back = torch.argsort(view.depths.detach().float(), stable=True)
@@ -170,7 +173,7 @@ def _weights(view: View, pixels: Int[Tensor, "m 2"]):  # noqa: ANN202
         centres = chunk.to(view.means2d) + 0.5
         low, high = centres.amin(dim=0), centres.amax(dim=0)
         means2d = view.means2d.detach()[front_to_back]
-        near = ((means2d + reach[front_to_back] >= low) & (means2d - reach[front_to_back] <= high))
+        near = (means2d + reach[front_to_back] >= low) & (means2d - reach[front_to_back] <= high)
         order = front_to_back[near.all(dim=-1)]
         dx, dy = (centres[:, None, :] - view.means2d[order]).unbind(-1)
         xx, xy, yy = view.conics[order].unbind(-1)

@@ -4,8 +4,8 @@ Every decision that the paper leaves open is a field here (docs/method.md lists 
 ablation is a flag. The defaults are the preset `paper`.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from splatseg.errors import SplatsegError
 from splatseg.losses.contrastive import Temperature

@@ -37,7 +37,7 @@ def adam_steps(
     first_step: int,
     count: int = 1,
 ) -> None:
-    """Update `parameter` and `moments` in place by `count` steps, the last `count - 1` of them idle.
+    """Update `parameter` and `moments` in place by `count` steps, all but the first of them idle.
 
     Idle steps have a zero gradient: the moments decay and still move the parameter. `gradient`
     None makes the first step idle too. `first_step` counts from 1. `learning_rates` has one entry

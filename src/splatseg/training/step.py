@@ -1,7 +1,7 @@
 """One training iteration: Eq. 5 of arXiv:2404.12784, and what follows it.
 
-    rendering loss every iteration + contrastive loss (Eq. 3) every 50 + regulariser (Eq. 4) every
-    100; then Adam; then density control.
+rendering loss every iteration + contrastive loss (Eq. 3) every 50 + regulariser (Eq. 4) every
+100; then Adam; then density control.
 """
 
 import math
@@ -120,7 +120,7 @@ def _spatial(gaussians: Gaussians, iteration: int, config: TrainConfig) -> Tenso
 
 
 def _backward(rendering: Tensor, feature_loss: Tensor, view: View, config: TrainConfig) -> Tensor:
-    """Backpropagate both losses; the gradient of the projected centres that density control uses."""
+    """Backpropagate both losses; the centres' gradient that density control uses."""
     if not feature_loss.requires_grad:
         rendering.backward()
     elif config.contrastive.to_density:
@@ -148,7 +148,9 @@ def _optimise(
             *(parameters[name], grads[name], state.moments[name]), rates[name], state.iteration
         )
     if grads["features"] is not None:
-        feature_rates = torch.full((parameters["features"].shape[1],), config.contrastive.feature_lr)
+        feature_rates = torch.full(
+            (parameters["features"].shape[1],), config.contrastive.feature_lr
+        )
         state.feature_step += 1
         adam_steps(
             *(parameters["features"], grads["features"], state.moments["features"]),

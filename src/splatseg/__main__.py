@@ -1,0 +1,7 @@
+"""`python -m splatseg`."""
+
+import sys
+
+from splatseg.cli import main
+
+sys.exit(main())

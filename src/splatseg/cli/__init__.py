@@ -1,0 +1,84 @@
+"""The command line: the only place that parses arguments or prints."""
+
+import logging
+import os
+import sys
+from typing import Annotated, Any, TypeAlias
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit status: 0, 2 for bad input, 130 after Ctrl-C."""
+    # Torch's OpenMP threads spin while they wait, which slows the engine's own threads down. The
+    # runtime reads this when it is loaded, so it comes before the first import of torch.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    from splatseg.errors import SplatsegError
+
+    try:
+        command = _parse(arguments)
+        return _run(command)
+    except SplatsegError as error:
+        print(f"splatseg: {error}", file=sys.stderr)
+        return error.exit_code
+    except MemoryError as error:
+        print(f"splatseg: {_out_of_memory(error)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _parse(arguments: list[str]) -> Any:
+    import tyro
+
+    from splatseg.cli.cluster import Cluster
+    from splatseg.cli.doctor import Doctor
+    from splatseg.cli.evaluate import Evaluate
+    from splatseg.cli.pick import Pick
+    from splatseg.cli.render import Render
+    from splatseg.cli.train import Train, preset_config
+
+    def verb(name: str, **options: Any) -> Any:
+        return tyro.conf.subcommand(name, prefix_name=False, **options)
+
+    training = Train(capture=tyro.MISSING, config=preset_config(arguments))
+    Command: TypeAlias = (
+        Annotated[Train, verb("train", default=training)]
+        | Annotated[Pick, verb("pick")]
+        | Annotated[Cluster, verb("cluster")]
+        | Annotated[Render, verb("render")]
+        | Annotated[Evaluate, verb("evaluate")]
+        | Annotated[Doctor, verb("doctor")]
+    )
+    return tyro.cli(
+        Command,  # type: ignore[arg-type]
+        prog="splatseg",
+        description="Segment 3D Gaussian scenes from photos and 2D masks that disagree.",
+        args=arguments,
+    )
+
+
+def _run(command: Any) -> int:
+    import torch
+
+    from splatseg.cli.output import Output
+    from splatseg.render import engine
+
+    threads = getattr(command, "threads", None)
+    if threads is not None:
+        torch.set_num_threads(threads)
+        if engine.is_available():
+            engine.set_threads(threads)
+    out = Output(command.json)
+    out.result(command.run(out))
+    return 0
+
+
+def _out_of_memory(error: MemoryError) -> str:
+    return (
+        f"out of memory ({error}); lower --max-gaussians or raise --downscale, "
+        "and run the command again to go on"
+    )

@@ -1,0 +1,68 @@
+"""`splatseg doctor`."""
+
+import importlib.metadata
+import os
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from splatseg.cli.output import Output
+from splatseg.render import default_backend, engine
+
+REQUIRED = ("torch", "numpy", "scipy", "pillow", "pycolmap", "scikit-learn", "safetensors")
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say what this machine can run, and what to install for the rest."""
+
+    json: bool = False
+    """Print one JSON object on stdout, and nothing else there."""
+
+    def run(self, out: Output) -> dict[str, Any]:
+        """Look, and report."""
+        compiled = engine.is_available()
+        report = {
+            "splatseg": importlib.metadata.version("splatseg"),
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            "packages": {name: importlib.metadata.version(name) for name in REQUIRED},
+            "torch_build": _torch_build(),
+            "backend": default_backend(),
+            "native": _engine_state() if compiled else None,
+        }
+        out.say(f"splatseg {report['splatseg']}, Python {report['python']}, {report['system']}")
+        out.say(f"torch {report['packages']['torch']}: {report['torch_build']}")
+        if compiled:
+            state = _engine_state()
+            out.say(
+                f"native engine: {state['instruction_set']} (this machine can run "
+                f"{', '.join(state['instruction_sets'])}), {state['threads']} threads"
+            )
+        else:
+            out.say(
+                "native engine: not compiled. Rendering works in plain torch and is slow; install "
+                "a C++ compiler and reinstall splatseg to get it"
+            )
+        return report
+
+
+def _engine_state() -> dict[str, Any]:
+    return {
+        "instruction_set": engine.instruction_set(),
+        "instruction_sets": engine.instruction_sets(),
+        "threads": engine.threads(),
+    }
+
+
+def _torch_build() -> str:
+    if torch.cuda.is_available():
+        return (
+            f"CUDA {torch.version.cuda} with {torch.cuda.get_device_name(0)}; "
+            "this version of splatseg renders on the CPU"
+        )
+    if torch.version.cuda is not None:
+        return f"built for CUDA {torch.version.cuda}, but no GPU answers; it runs on the CPU"
+    return "CPU build"

@@ -1,0 +1,104 @@
+"""What the command line shows: text and progress for people, one JSON object for programs.
+
+With `--json`, stdout carries the JSON object and nothing else; everything for people goes to
+stderr.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_INTERVAL = 10.0  # seconds between progress lines when stderr is no terminal
+
+
+class Output:
+    """Where a command's words go."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        self.console.print(text, markup=False)
+
+    def wrote(self, path: Path, what: str) -> None:
+        """Name a file or folder that was written."""
+        self.say(f"wrote {path}  ({what})")
+
+    def next(self, command: str) -> None:
+        """What to type next."""
+        self.say(f"next: {command}")
+
+    def table(self, rows: list[Mapping[str, Any]]) -> None:
+        """Rows with the same keys, fractions with three digits."""
+        table = Table(box=None, pad_edge=False)
+        for name in rows[0]:
+            table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
+        for row in rows:
+            table.add_row(*[_cell(value) for value in row.values()])
+        self.console.print(table)
+
+    def result(self, data: Mapping[str, Any]) -> None:
+        """The command's result: printed with `--json` only."""
+        if self.as_json:
+            print(json.dumps(data, indent=2, default=str))
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator["ProgressLine"]:
+        """A progress line with an ETA; a plain line now and then where there is no terminal."""
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            yield ProgressLine(what, total, None, None)
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), _Details())
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task(what, total=total, details="")
+            yield ProgressLine(what, total, progress, task)
+
+
+class ProgressLine:
+    """One running piece of work."""
+
+    def __init__(self, what: str, total: int, progress: Progress | None, task: Any) -> None:
+        self._what, self._total, self._progress, self._task = what, total, progress, task
+        self._began = self._printed = time.monotonic()
+
+    def update(self, done: int, details: str = "") -> None:
+        """`done` of the total are finished; `details` is shown beside it."""
+        now = time.monotonic()
+        text = f"{done}/{self._total}"
+        if 0 < done < self._total:
+            text += f"  {_duration((now - self._began) / done * (self._total - done))} left"
+        text += f"  {details}" if details else ""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=done, details=text)
+        elif now - self._printed >= PLAIN_INTERVAL:
+            self._printed = now
+            print(f"{self._what}: {text}", file=sys.stderr, flush=True)
+
+
+class _Details(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["details"])
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,114 @@
+"""`splatseg train`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from splatseg.capture import Capture, load_capture
+from splatseg.cli.output import Output
+from splatseg.errors import SplatsegError
+from splatseg.masks import MaskSet, open_masks
+from splatseg.scene import load_scene
+from splatseg.training import PRESETS, Preset, Progress, TrainConfig, train
+from splatseg.training.state import CHECKPOINT, check_identity, run_identity
+
+DEFAULT_PRESET: Preset = "paper"
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a scene from a capture: appearance, and segmentation features from 2D masks.
+
+    Run again after an interruption, it goes on where it was.
+    """
+
+    capture: tyro.conf.Positional[Path]
+    """Folder with images/ and sparse/ (COLMAP) or transforms.json (nerfstudio)."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Scene folder to write; CAPTURE/splatseg by default."""
+    preset: Preset = DEFAULT_PRESET
+    """paper: the method as published. rgb: appearance only, needs no masks."""
+    masks: str | None = None
+    """Name of the mask set, a folder in CAPTURE/masks/; may be omitted if there is only one."""
+    downscale: int | None = None
+    """Train on photos this many times smaller; by default enough to bring them to 1000 pixels."""
+    poses: Path | None = None
+    """Poses to use instead of the capture's own: a COLMAP model folder or a transforms.json."""
+    device: Literal["auto", "cpu"] = "auto"
+    """Where to train; this version has the CPU engine."""
+    threads: int | None = None
+    """CPU threads; all by default. Results repeat bit for bit for the same number."""
+    restart: bool = False
+    """Discard what an earlier run left in the output folder."""
+    json: bool = False
+    """Print one JSON object on stdout, and nothing else there."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: PRESETS[DEFAULT_PRESET]
+    )
+
+    def run(self, out: Output) -> dict[str, Any]:
+        """Train, save, and say what was written."""
+        folder = self.output or self.capture / "splatseg"
+        capture = load_capture(self.capture, downscale=self.downscale, poses=self.poses)
+        masks = self._open_masks(capture)
+        if self.restart:
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+        elif (folder / "manifest.json").exists() and not (folder / CHECKPOINT).exists():
+            return self._already_trained(folder, capture, masks, out)
+        size = capture.frames[0].camera
+        out.say(
+            f"{len(capture.train)} training photos at {size.width}x{size.height}, "
+            f"{len(capture.test)} held out, {len(capture.points)} points"
+            + (f", masks {masks.name}" if masks else "")
+        )
+        try:
+            with out.progress("training", self.config.iterations) as line:
+                scene = train(capture, masks, self.config, folder, lambda p: _show(line, p))
+        except KeyboardInterrupt as interrupt:
+            out.say(f"stopped; progress is saved in {folder}: run the same command to go on")
+            raise interrupt
+        return self._summary(folder, scene.metrics["training"], out)
+
+    def _open_masks(self, capture: Capture) -> MaskSet | None:
+        if not self.config.learns_features:
+            return None
+        return open_masks(capture.root, self.masks, [frame.name for frame in capture.frames])
+
+    def _already_trained(
+        self, folder: Path, capture: Capture, masks: MaskSet | None, out: Output
+    ) -> dict[str, Any]:
+        scene = load_scene(folder)
+        name = masks.name if masks else None
+        identity = run_identity(self.config, capture.root, name, capture.downscale)
+        check_identity(scene.config, identity, f"{folder} holds a scene trained")
+        out.say(f"{folder} is already trained with these settings; --restart trains it again")
+        return self._summary(folder, scene.metrics["training"], out)
+
+    def _summary(self, folder: Path, training: dict[str, Any], out: Output) -> dict[str, Any]:
+        out.wrote(folder, f"{training['gaussians']} Gaussians, {training['seconds']:.0f} s")
+        if self.config.learns_features:
+            out.next(f"splatseg cluster {folder}")
+        out.next(f"splatseg render {folder}")
+        return {"scene": str(folder)} | training
+
+
+def _show(line: Any, progress: Progress) -> None:
+    line.update(
+        progress.iteration,
+        f"loss {progress.loss:.4f}  {progress.gaussians} Gaussians  {progress.speed:.1f} it/s",
+    )
+
+
+def preset_config(arguments: list[str]) -> TrainConfig:
+    """The configuration that `--preset` in the arguments names: the defaults of all other flags."""
+    name: Any = DEFAULT_PRESET
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument == "--preset":
+            name = following
+        elif argument.startswith("--preset="):
+            name = argument.removeprefix("--preset=")
+    if name not in PRESETS:
+        raise SplatsegError(f"there is no preset {name}; choose from {', '.join(PRESETS)}")
+    return PRESETS[name]

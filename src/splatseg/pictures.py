@@ -1,0 +1,128 @@
+"""Pictures for people: feature maps, label maps and masks as colours, and contact sheets.
+
+Images are uint8 RGB arrays, H W 3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Integer, UInt8
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from splatseg.segmentation import FeatureMap
+
+RGB = UInt8[np.ndarray, "h w 3"]
+
+BACKGROUND = (24, 24, 28)
+CAPTION_COLOR = (235, 235, 235)
+CAPTION_SHARE = 0.055  # of a cell's width: the height of the caption's letters
+MARGIN = 6  # pixels between the cells of a contact sheet
+HIGHLIGHT = (255, 176, 0)
+DIMMED = 0.35  # brightness of what is not selected
+GOLDEN_RATIO = 0.61803398875  # hues this far apart never repeat, and neighbours differ
+PERCENTILES = (0.02, 0.98)  # of the feature colours, mapped to 0 and 1
+
+
+@dataclass(frozen=True)
+class FeatureColors:
+    """A fixed map from unit features to RGB: their three principal axes, stretched."""
+
+    mean: Float[Tensor, " f"]
+    axes: Float[Tensor, "f 3"]
+    low: Float[Tensor, " 3"]
+    high: Float[Tensor, " 3"]
+
+    @staticmethod
+    def fit(samples: Float[Tensor, "n f"]) -> "FeatureColors":
+        """The map that spreads `samples` (n > 3) best; the same for all views of a scene."""
+        mean = samples.mean(dim=0)
+        _, _, axes = torch.linalg.svd(samples - mean, full_matrices=False)
+        axes = axes[:3].T
+        projected = (samples - mean) @ axes
+        low, high = (torch.quantile(projected, q, dim=0) for q in PERCENTILES)
+        return FeatureColors(mean, axes, low, high)
+
+    def paint(self, features: FeatureMap) -> RGB:
+        """The feature map in colours, background dark."""
+        projected = (features.features - self.mean) @ self.axes
+        span = (self.high - self.low).clamp_min(1e-6)  # one feature everywhere has no spread
+        unit = ((projected - self.low) / span).clamp(0, 1)
+        image = to_uint8(unit)
+        image[~features.covered.numpy()] = BACKGROUND
+        return image
+
+
+def to_uint8(image: Float[Tensor, "h w 3"]) -> RGB:
+    """Colours in [0, 1], clipped, as bytes."""
+    return (image.detach().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+def label_palette(count: int) -> UInt8[np.ndarray, "n 3"]:
+    """Distinct colours of the ids 0..count; id 0 is the background's."""
+    hues = (np.arange(1, count + 1) * GOLDEN_RATIO) % 1.0
+    ramps = np.abs((hues[:, None] * 6 + np.array([0, 4, 2])) % 6 - 3) - 1
+    brightness = np.where(np.arange(1, count + 1) % 2 == 0, 0.75, 1.0)[:, None]
+    colors = (0.15 + 0.85 * ramps.clip(0, 1)) * brightness
+    return np.vstack([BACKGROUND, (colors * 255).round()]).astype(np.uint8)
+
+
+def paint_labels(labels: Integer[np.ndarray, "h w"], count: int) -> RGB:
+    """A label map in the colours of `label_palette(count)`."""
+    return label_palette(count)[labels]
+
+
+def highlight(image: RGB, mask: Bool[np.ndarray, "h w"]) -> RGB:
+    """The image with what lies outside `mask` dimmed and the mask's outline drawn."""
+    dimmed = np.where(mask[..., None], image, (image * DIMMED).astype(np.uint8))
+    padded = np.pad(mask, 2, mode="edge")
+    height, width = mask.shape
+    shifts = [padded[2 + dy : 2 + dy + height, 2 + dx : 2 + dx + width] for dy, dx in _AROUND]
+    outline = ~mask & np.logical_or.reduce(shifts)
+    dimmed[outline] = HIGHLIGHT
+    return dimmed
+
+
+_AROUND = [
+    (dy, dx) for dy in (-2, -1, 0, 1, 2) for dx in (-2, -1, 0, 1, 2) if dy * dy + dx * dx <= 4
+]
+
+
+def mark(image: RGB, x: float, y: float) -> RGB:
+    """The image with a ring around the point (x, y)."""
+    canvas = Image.fromarray(image)
+    radius = max(4, round(0.015 * image.shape[1]))
+    draw = ImageDraw.Draw(canvas)
+    for grow, color in ((2, (0, 0, 0)), (0, HIGHLIGHT)):
+        box = [x - radius - grow, y - radius - grow, x + radius + grow, y + radius + grow]
+        draw.ellipse(box, outline=color, width=3)
+    return np.asarray(canvas)
+
+
+def contact_sheet(rows: Sequence[Sequence[RGB]], captions: Sequence[str], cell_width: int) -> RGB:
+    """Pictures side by side, each `cell_width` wide, under one caption per column."""
+    cells = [[_scaled(image, cell_width) for image in row] for row in rows]
+    font = ImageFont.load_default(size=max(12, round(CAPTION_SHARE * cell_width)))
+    caption_height = round(1.8 * font.size)
+    columns = max(len(row) for row in cells)
+    width = columns * (cell_width + MARGIN) + MARGIN
+    height = caption_height + sum(max(c.height for c in row) + MARGIN for row in cells) + MARGIN
+    sheet = Image.new("RGB", (width, height), BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for column, caption in enumerate(captions):
+        x = MARGIN + column * (cell_width + MARGIN)
+        draw.text((x + 2, MARGIN), caption, fill=CAPTION_COLOR, font=font)
+    y = caption_height + MARGIN
+    for row in cells:
+        for column, cell in enumerate(row):
+            sheet.paste(cell, (MARGIN + column * (cell_width + MARGIN), y))
+        y += max(cell.height for cell in row) + MARGIN
+    return np.asarray(sheet)
+
+
+def _scaled(image: RGB, width: int) -> Image.Image:
+    picture = Image.fromarray(image)
+    height = max(1, round(picture.height * width / picture.width))
+    return picture.resize((width, height), Image.Resampling.LANCZOS)

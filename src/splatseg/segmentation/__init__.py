@@ -1,0 +1,26 @@
+"""Queries on a trained scene: pick objects, find all of them."""
+
+from splatseg.segmentation.clustering import cluster_gaussians, render_labels
+from splatseg.segmentation.feature_maps import FeatureMap, feature_map, similarity_map
+from splatseg.segmentation.picking import (
+    THRESHOLD,
+    Click,
+    photo_masks,
+    photo_similarity,
+    query_features,
+    select_gaussians,
+)
+
+__all__ = [
+    "THRESHOLD",
+    "Click",
+    "FeatureMap",
+    "cluster_gaussians",
+    "feature_map",
+    "photo_masks",
+    "photo_similarity",
+    "query_features",
+    "render_labels",
+    "select_gaussians",
+    "similarity_map",
+]

@@ -1,0 +1,152 @@
+"""The whole scene as objects, without a prompt.
+
+The paper clusters Gaussians by their features and names no algorithm. A Gaussian's own feature is
+noisy (see picking.py), rendered ones are not; and a cluster algorithm on samples of pixels starves
+small objects. So each view's feature map is first cut into regions of one feature, which weigh the
+same whatever their size:
+
+1. regions: connected pixels between the edges of the feature map; each gives one mean feature;
+2. HDBSCAN over the regions of all training views; a cluster's prototype is its mean;
+3. every pixel takes its nearest prototype, and the pixels vote: each Gaussian gets the label that
+   it is seen most under, weighted by its blending weight.
+
+Label 0 is "no object": similar to no prototype, or seen by no view.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from scipy import ndimage
+from sklearn.cluster import HDBSCAN
+from torch import Tensor
+
+from splatseg.capture import Frame
+from splatseg.errors import SplatsegError
+from splatseg.gaussians import Gaussians
+from splatseg.render import project, render, splat
+from splatseg.segmentation.feature_maps import MIN_COVERAGE, FeatureMap, feature_map
+
+EDGE_SIMILARITY = 0.9  # neighbouring pixels less alike than this lie on an edge
+MIN_REGION_PIXELS = 60
+MIN_VIEW_SHARE = 0.15  # a cluster has regions in about this share of the views, at least
+MIN_CLUSTER_REGIONS = 3
+MIN_SAMPLES = 3  # HDBSCAN's density estimate
+MIN_PROTOTYPE_SIMILARITY = 0.7  # Eq. 6's threshold: pixels farther from every prototype have none
+CHANNELS_AT_ONCE = 16  # labels blended or splatted in one pass
+
+
+def cluster_gaussians(
+    gaussians: Gaussians,
+    frames: Sequence[Frame],
+    report: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Int[Tensor, " n"]:
+    """An object id for every Gaussian, from 1 by decreasing number of Gaussians; 0 = none.
+
+    `frames` are the views that vote. `report(stage, done, total)` is told of every view.
+
+    Raises:
+        SplatsegError: the scene has no features, or they form no cluster.
+    """
+    if gaussians.features.shape[1] == 0:
+        raise SplatsegError("the scene has no segmentation features; train it with masks first")
+    regions = []
+    for done, frame in enumerate(frames):
+        report("finding regions", done, len(frames))
+        regions.append(region_features(feature_map(gaussians, project(gaussians, frame.camera))))
+    prototypes = find_prototypes(torch.cat(regions), views=len(frames))
+    votes = torch.zeros(len(gaussians), len(prototypes) + 1)
+    for done, frame in enumerate(frames):
+        report("voting", done, len(frames))
+        view = project(gaussians, frame.camera)
+        labels = nearest_prototypes(feature_map(gaussians, view), prototypes)
+        for first in range(0, votes.shape[1], CHANNELS_AT_ONCE):
+            ids = torch.arange(first, min(first + CHANNELS_AT_ONCE, votes.shape[1]))
+            votes[:, ids] += splat(view, (labels[..., None] == ids).float())
+    labels = votes.argmax(dim=1)  # no votes at all: label 0
+    return renumbered(labels)
+
+
+def region_features(features: FeatureMap) -> Float[Tensor, "r f"]:
+    """Mean unit feature of every connected region between the edges of a feature map."""
+    unit = features.features
+    alike_right = (unit[:, 1:] * unit[:, :-1]).sum(dim=-1) >= EDGE_SIMILARITY
+    alike_below = (unit[1:] * unit[:-1]).sum(dim=-1) >= EDGE_SIMILARITY
+    interior = features.covered.clone()
+    interior[:, 1:] &= alike_right
+    interior[1:] &= alike_below
+    regions, count = ndimage.label(interior.numpy())
+    index = torch.from_numpy(regions.astype(np.int64)).flatten()
+    sizes = torch.bincount(index, minlength=count + 1)
+    sums = torch.zeros(count + 1, unit.shape[2]).index_add(0, index, unit.flatten(0, 1))
+    large = sizes >= MIN_REGION_PIXELS
+    large[0] = False  # everything that is no region
+    return F.normalize(sums[large], dim=1)
+
+
+def find_prototypes(regions: Float[Tensor, "r f"], views: int) -> Float[Tensor, "c f"]:
+    """The unit mean of every cluster of region features."""
+    smallest = max(MIN_CLUSTER_REGIONS, round(MIN_VIEW_SHARE * views))
+    if len(regions) < smallest:
+        raise SplatsegError(
+            f"the views show only {len(regions)} regions of one feature, too few to find objects; "
+            "were the features trained long enough?"
+        )
+    labels = torch.from_numpy(
+        HDBSCAN(min_cluster_size=smallest, min_samples=MIN_SAMPLES, copy=True).fit_predict(
+            regions.numpy()
+        )
+    )
+    count = int(labels.max()) + 1
+    if count == 0:
+        raise SplatsegError(
+            f"the {len(regions)} regions of the views form no cluster of {smallest} or more; "
+            "were the features trained long enough?"
+        )
+    kept = labels >= 0
+    sums = torch.zeros(count, regions.shape[1]).index_add(0, labels[kept], regions[kept])
+    return F.normalize(sums, dim=1)
+
+
+def nearest_prototypes(
+    features: FeatureMap, prototypes: Float[Tensor, "c f"]
+) -> Int[Tensor, "h w"]:
+    """Each pixel's prototype, counted from 1; 0 on background and where none is similar."""
+    planar = features.features.permute(2, 0, 1).flatten(1)
+    similarity, index = (prototypes @ planar).max(dim=0)
+    index = torch.where(similarity >= MIN_PROTOTYPE_SIMILARITY, index + 1, 0)
+    return torch.where(features.covered, index.unflatten(0, features.covered.shape), 0)
+
+
+def renumbered(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Ids from 1 by decreasing size, without gaps; 0 stays 0."""
+    sizes = torch.bincount(labels, minlength=1)
+    sizes[0] = 0
+    order = torch.argsort(sizes, descending=True, stable=True)[: int((sizes > 0).sum())]
+    new_id = torch.zeros_like(sizes)
+    new_id[order] = torch.arange(1, len(order) + 1)
+    return new_id[labels]
+
+
+def render_labels(
+    gaussians: Gaussians, labels: Int[Tensor, " n"], frame: Frame
+) -> Int[Tensor, "h w"]:
+    """Which object each pixel of the working image shows: the label with most blending weight.
+
+    0 on background, and where Gaussians without an object prevail.
+    """
+    view = project(gaussians, frame.camera)
+    count = int(labels.max()) + 1 if len(labels) else 1
+    size = (frame.camera.height, frame.camera.width)
+    best, winner = torch.zeros(size), torch.zeros(size, dtype=torch.long)
+    alpha = torch.zeros(size)
+    for first in range(0, count, CHANNELS_AT_ONCE):
+        ids = torch.arange(first, min(first + CHANNELS_AT_ONCE, count))
+        rendered = render(view, (labels[:, None] == ids).float())
+        weight, index = rendered.image.max(dim=-1)
+        better = weight > best
+        best, winner = torch.where(better, weight, best), torch.where(better, index + first, winner)
+        alpha = rendered.alpha
+    return torch.where(alpha >= MIN_COVERAGE, winner, 0)

@@ -1,0 +1,138 @@
+"""Picking an object: from clicks to its mask in every view (Eq. 6) and its Gaussians in 3D.
+
+A click's query is the rendered feature at the clicked pixel. A pixel belongs to the object where
+its cosine similarity to a query is at least the threshold, 0.7 in the paper, and, ours, where
+something was hit at all.
+
+In 3D the paper selects Gaussians by the similarity of their own features. A Gaussian's own feature
+is only constrained through what it is blended with, so that is unreliable; here the masks of the
+training views vote, each pixel with the weight by which it saw the Gaussian.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatseg.capture import Frame
+from splatseg.errors import SplatsegError
+from splatseg.gaussians import Gaussians
+from splatseg.render import View, project, render, splat
+from splatseg.segmentation.feature_maps import MIN_COVERAGE, feature_map, similarity_map
+
+THRESHOLD = 0.7  # Eq. 6
+MIN_VOTE_SHARE = 0.5  # of a Gaussian's visible weight that must lie in the object's masks
+
+Selection3D = Literal["votes", "features"]
+
+
+@dataclass(frozen=True)
+class Click:
+    """A point on a photo as shipped, in pixels; (0.5, 0.5) is the first pixel's centre."""
+
+    frame: str
+    x: float
+    y: float
+
+
+def query_features(
+    gaussians: Gaussians, frames: Sequence[Frame], clicks: Sequence[Click]
+) -> Float[Tensor, "q f"]:
+    """The unit feature under each click.
+
+    Raises:
+        SplatsegError: a click outside its photo or on background, an unknown frame, or a scene
+            without features.
+    """
+    if gaussians.features.shape[1] == 0:
+        raise SplatsegError(
+            "the scene has no segmentation features (it was trained with --preset rgb); train it "
+            "with masks first"
+        )
+    by_name = {frame.name: frame for frame in frames}
+    return torch.stack([_query(gaussians, by_name, click) for click in clicks])
+
+
+def _query(gaussians: Gaussians, frames: dict[str, Frame], click: Click) -> Float[Tensor, " f"]:
+    if click.frame not in frames:
+        some = ", ".join(sorted(frames)[:3])
+        raise SplatsegError(f"there is no frame {click.frame}; the scene has {some}, ...")
+    frame = frames[click.frame]
+    pixel = _working_pixel(frame, click)
+    with torch.no_grad():
+        sample = render(project(gaussians, frame.camera), gaussians.features, pixel[None])
+    if sample.alpha.item() < MIN_COVERAGE:
+        raise SplatsegError(
+            f"the click at {click.x:g},{click.y:g} in {click.frame} is on empty background; "
+            "click on something that was reconstructed"
+        )
+    return F.normalize(sample.image[0], dim=0)
+
+
+def _working_pixel(frame: Frame, click: Click) -> Tensor:
+    """The (column, row) of the working image under a click on the photo."""
+    lens, camera = frame.lens, frame.camera
+    if not (0 <= click.x < lens.width and 0 <= click.y < lens.height):
+        raise SplatsegError(
+            f"the click at {click.x:g},{click.y:g} lies outside {click.frame}, whose photo is "
+            f"{lens.width}x{lens.height}; x counts from the left and y from the top"
+        )
+    xy = lens.working_from_photo(np.array([click.x, click.y]), camera)
+    if not (np.isfinite(xy).all() and 0 <= xy[0] < camera.width and 0 <= xy[1] < camera.height):
+        raise SplatsegError(
+            f"the click at {click.x:g},{click.y:g} in {click.frame} lies in the border that "
+            "undistorting the photo removes; click further inside"
+        )
+    return torch.from_numpy(np.floor(xy)).to(torch.int32)
+
+
+def photo_similarity(
+    gaussians: Gaussians, frame: Frame, queries: Float[Tensor, "q f"]
+) -> Float[np.ndarray, "h w"]:
+    """Similarity of every pixel of the photo as shipped to the nearest query; -1 on background."""
+    features = feature_map(gaussians, project(gaussians, frame.camera))
+    return frame.lens.warp_to_photo(similarity_map(features, queries).numpy(), nearest=False)
+
+
+def photo_masks(
+    gaussians: Gaussians,
+    frames: Sequence[Frame],
+    queries: Float[Tensor, "q f"],
+    threshold: float = THRESHOLD,
+) -> Iterator[tuple[Frame, Bool[np.ndarray, "h w"]]]:
+    """The object's mask in each frame (Eq. 6), in pixels of the photo as shipped."""
+    for frame in frames:
+        yield frame, photo_similarity(gaussians, frame, queries) >= threshold
+
+
+def select_gaussians(
+    gaussians: Gaussians,
+    frames: Sequence[Frame],
+    queries: Float[Tensor, "q f"],
+    threshold: float = THRESHOLD,
+    by: Selection3D = "votes",
+) -> Bool[Tensor, " n"]:
+    """The object's Gaussians: those mostly seen inside its masks in the views `frames`.
+
+    `by="features"` is the paper's way: the Gaussians whose own feature is similar (Fig. 4).
+    Gaussians that no view sees are not selected.
+    """
+    if by == "features":
+        own = F.normalize(gaussians.features, dim=1)
+        return (own @ queries.T).amax(dim=1) >= threshold
+    votes = torch.zeros(len(gaussians), 2)
+    for frame in frames:
+        view = project(gaussians, frame.camera)
+        inside = similarity_map(feature_map(gaussians, view), queries) >= threshold
+        votes += mask_votes(view, inside)
+    return votes[:, 0] > MIN_VOTE_SHARE * votes[:, 1]
+
+
+def mask_votes(view: View, mask: Bool[Tensor, "h w"]) -> Float[Tensor, "n 2"]:
+    """How much each Gaussian is seen inside `mask`, and how much it is seen at all."""
+    return splat(view, torch.stack([mask.float(), torch.ones(mask.shape)], dim=-1))
