@@ -76,4 +76,5 @@ class Camera:
     def from_json(data: dict[str, Any]) -> "Camera":
         """Rebuild a camera from `to_json`'s dict."""
         pose = torch.tensor(data["cam_from_world"], dtype=torch.float64)
-        return Camera(**(data | {"cam_from_world": pose}))
+        fields: dict[str, Any] = data | {"cam_from_world": pose}
+        return Camera(**fields)

@@ -104,8 +104,9 @@ def mark(image: RGB, x: float, y: float) -> RGB:
 def contact_sheet(rows: Sequence[Sequence[RGB]], captions: Sequence[str], cell_width: int) -> RGB:
     """Pictures side by side, each `cell_width` wide, under one caption per column."""
     cells = [[_scaled(image, cell_width) for image in row] for row in rows]
-    font = ImageFont.load_default(size=max(12, round(CAPTION_SHARE * cell_width)))
-    caption_height = round(1.8 * font.size)
+    font_size = max(12, round(CAPTION_SHARE * cell_width))
+    font = ImageFont.load_default(size=font_size)
+    caption_height = round(1.8 * font_size)
     columns = max(len(row) for row in cells)
     width = columns * (cell_width + MARGIN) + MARGIN
     height = caption_height + sum(max(c.height for c in row) + MARGIN for row in cells) + MARGIN

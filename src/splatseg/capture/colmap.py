@@ -182,11 +182,10 @@ def _text_images(text: str) -> list[_Image]:
     for line in lines:
         if not line.strip() or line.startswith("#"):
             continue
-        _, *pose, camera_id, name = line.split(maxsplit=9)
-        quat_and_translation = tuple(map(float, pose))
-        images.append(
-            _Image(name.strip(), int(camera_id), quat_and_translation[:4], quat_and_translation[4:])
-        )
+        _, qw, qx, qy, qz, tx, ty, tz, camera_id, name = line.split(maxsplit=9)
+        quat = (float(qw), float(qx), float(qy), float(qz))
+        translation = (float(tx), float(ty), float(tz))
+        images.append(_Image(name.strip(), int(camera_id), quat, translation))
         next(lines, None)  # the observations, which may be an empty line
     return images
 
@@ -200,7 +199,7 @@ def _lines(text: str) -> list[str]:
     return [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
 
 
-def _points(rows: list[list[float]]) -> Points:
+def _points(rows: list[list[int | float]]) -> Points:
     """From rows of x, y, z, red, green, blue."""
     table = np.array(rows, dtype=np.float64).reshape(len(rows), 6)
     return Points(table[:, :3], table[:, 3:].astype(np.uint8))

@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Union
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -45,16 +45,16 @@ def _parse(arguments: list[str]) -> Any:
         return tyro.conf.subcommand(name, prefix_name=False, **options)
 
     training = Train(capture=tyro.MISSING, config=preset_config(arguments))
-    Command: TypeAlias = (
-        Annotated[Train, verb("train", default=training)]
-        | Annotated[Pick, verb("pick")]
-        | Annotated[Cluster, verb("cluster")]
-        | Annotated[Render, verb("render")]
-        | Annotated[Evaluate, verb("evaluate")]
-        | Annotated[Doctor, verb("doctor")]
-    )
+    verbs: Any = Union[  # noqa: UP007, built from values, which `|` between annotations is not for
+        Annotated[Train, verb("train", default=training)],
+        Annotated[Pick, verb("pick")],
+        Annotated[Cluster, verb("cluster")],
+        Annotated[Render, verb("render")],
+        Annotated[Evaluate, verb("evaluate")],
+        Annotated[Doctor, verb("doctor")],
+    ]
     return tyro.cli(
-        Command,  # type: ignore[arg-type]
+        verbs,
         prog="splatseg",
         description="Segment 3D Gaussian scenes from photos and 2D masks that disagree.",
         args=arguments,

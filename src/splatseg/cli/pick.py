@@ -1,5 +1,6 @@
 """`splatseg pick`."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -108,13 +109,9 @@ class Pick:
 
 def parse_click(text: str) -> Click:
     """FRAME:X,Y; whole numbers name a pixel, so they mean its centre."""
-    frame, colon, xy = text.rpartition(":")
-    try:
-        x, y = (
-            float(number) + (0.5 if number.strip().isdigit() else 0) for number in xy.split(",")
-        )
-    except ValueError:
-        colon = ""
-    if not (colon and frame):
+    match = re.fullmatch(r"(.+):(\d+(?:\.\d*)?),(\d+(?:\.\d*)?)", text)
+    if match is None:
         raise SplatsegError(f"--at {text} is not FRAME:X,Y, as in frame_00012:320,240")
+    frame, *xy = match.groups()
+    x, y = (float(number) + (0.5 if number.isdigit() else 0.0) for number in xy)
     return Click(frame, x, y)

@@ -83,7 +83,6 @@ def find_library() -> Path | None:
     """
     name = LIBRARY_NAMES.get(sys.platform, "libsplatseg_engine.so")
     candidates = [Path(folder) / "render" / name for folder in splatseg.__path__]
-    candidates += [Path(folder) / "splatseg" / "render" / name for folder in sys.path if folder]
     return next((path for path in candidates if path.is_file()), None)
 
 

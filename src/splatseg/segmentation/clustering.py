@@ -77,8 +77,9 @@ def region_features(features: FeatureMap) -> Float[Tensor, "r f"]:
     interior = features.covered.clone()
     interior[:, 1:] &= alike_right
     interior[1:] &= alike_below
-    regions, count = ndimage.label(interior.numpy())
-    index = torch.from_numpy(regions.astype(np.int64)).flatten()
+    regions = np.empty(interior.shape, dtype=np.int64)
+    ndimage.label(interior.numpy(), output=regions)
+    index, count = torch.from_numpy(regions).flatten(), int(regions.max())
     sizes = torch.bincount(index, minlength=count + 1)
     sums = torch.zeros(count + 1, unit.shape[2]).index_add(0, index, unit.flatten(0, 1))
     large = sizes >= MIN_REGION_PIXELS
@@ -95,9 +96,7 @@ def find_prototypes(regions: Float[Tensor, "r f"], views: int) -> Float[Tensor, 
             "were the features trained long enough?"
         )
     labels = torch.from_numpy(
-        HDBSCAN(min_cluster_size=smallest, min_samples=MIN_SAMPLES, copy=True).fit_predict(
-            regions.numpy()
-        )
+        HDBSCAN(min_cluster_size=smallest, min_samples=MIN_SAMPLES).fit_predict(regions.numpy())
     )
     count = int(labels.max()) + 1
     if count == 0:

@@ -1,0 +1,116 @@
+"""Point clouds from PLY files, and points sampled where cameras look."""
+
+import numpy as np
+import pytest
+import torch
+
+from splatseg.cameras import Camera
+from splatseg.capture.points import SAMPLED_POINTS, read_ply, sample_points
+from splatseg.errors import SplatsegError
+
+XYZ = np.array([[0.5, -1.25, 2.0], [3.0, 4.0, 5.5]])
+RGB = np.array([[0, 128, 255], [1, 2, 3]])
+COLOURED = "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
+
+
+def header(form, count=2, kind="float", colours=COLOURED):
+    xyz = "".join(f"property {kind} {name}\n" for name in "xyz")
+    return f"ply\nformat {form} 1.0\ncomment made by hand\nelement vertex {count}\n{xyz}{colours}"
+
+
+END = "end_header\n"
+FACES = "element face 1\nproperty list uchar int vertex_indices\n"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["float", "double"])
+def test_binary(order, kind, tmp_path):
+    form = "binary_little_endian" if order == "<" else "binary_big_endian"
+    number = order + {"float": "f4", "double": "f8"}[kind]
+    rows = np.zeros(2, dtype=[("xyz", number, 3), ("rgb", "u1", 3)])
+    rows["xyz"], rows["rgb"] = XYZ, RGB
+    path = tmp_path / "points.ply"
+    path.write_bytes((header(form, kind=kind) + FACES + END).encode() + rows.tobytes() + b"faces")
+    points = read_ply(path)
+    np.testing.assert_array_equal(points.xyz, XYZ)
+    np.testing.assert_array_equal(points.rgb, RGB)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_ascii(newline, tmp_path):
+    rows = "".join(f"{' '.join(map(str, [*x, *c]))}\n" for x, c in zip(XYZ, RGB, strict=True))
+    path = tmp_path / "points.ply"
+    path.write_bytes((header("ascii") + END + rows).replace("\n", newline).encode())
+    points = read_ply(path)
+    np.testing.assert_array_equal(points.xyz, XYZ)
+    np.testing.assert_array_equal(points.rgb, RGB)
+
+
+def test_points_without_colour_are_grey(tmp_path):
+    path = tmp_path / "points.ply"
+    path.write_text(header("ascii", colours="") + END + "1 2 3\n4 5 6\n")
+    assert read_ply(path).rgb.tolist() == [[128] * 3] * 2
+
+
+@pytest.mark.parametrize("form", ["ascii", "binary_little_endian"])
+def test_no_points(form, tmp_path):
+    path = tmp_path / "points.ply"
+    path.write_text(header(form, count=0) + END)
+    assert len(read_ply(path).xyz) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "it has no PLY header"),
+        ("ply\nformat ascii 1.0\n", "it has no PLY header"),
+        (header("ascii") + END + "1 2 3 4 5\n", "cannot reshape"),
+        (header("ascii") + END + "1 2 x 4 5 6\n" * 2, "could not convert"),
+        (header("binary_little_endian") + END + "short", "buffer"),
+        (header("binary_pdp_endian") + END, "gives no format"),
+        ("ply\nformat ascii 1.0\nelement camera 1\n" + END, "another element than `vertex` first"),
+        (header("ascii") + "property list uchar int n\n" + END, "is not a single number"),
+        ("ply\nformat ascii 1.0\nelement vertex 1\nproperty int a\n" + END + "1", "no field of"),
+    ],
+)
+def test_unusable_files(content, sentence, tmp_path):
+    path = tmp_path / "points.ply"
+    path.write_text(content)
+    with pytest.raises(SplatsegError, match=rf"points\.ply is not a usable.*{sentence}"):
+        read_ply(path)
+
+
+def cameras(poses):
+    return [Camera(torch.from_numpy(pose), 60.0, 60.0, 32.0, 24.0, 64, 48) for pose in poses]
+
+
+def test_sampled_points_are_seen_by_many_and_always_the_same(maker):
+    circle = cameras(maker.poses())
+    points = sample_points(circle, 2.0)
+    np.testing.assert_array_equal(points.xyz, sample_points(circle, 2.0).xyz)
+    assert points.xyz.shape == (SAMPLED_POINTS, 3) and (points.rgb == 128).all()
+    views = np.zeros(SAMPLED_POINTS)
+    for camera in circle:
+        in_camera = (
+            camera.cam_from_world.numpy() @ np.column_stack([points.xyz, np.ones(SAMPLED_POINTS)]).T
+        )
+        x, y, z = in_camera[:3]
+        with np.errstate(divide="ignore"):
+            column, row = 60 * x / z + 32, 60 * y / z + 24
+        views += (z > 0) & (column >= 0) & (column < 64) & (row >= 0) & (row < 48)
+    assert views.min() >= 3  # of 9: a quarter, rounded up
+    assert (np.linalg.norm(points.xyz, axis=1) < 0.5).any()  # the middle of the circle is covered
+
+
+def test_sampled_points_scale_with_the_scene(maker):
+    far = [pose.copy() for pose in maker.poses()]
+    for pose in far:
+        pose[:3, 3] *= 10
+    np.testing.assert_allclose(
+        sample_points(cameras(far), 20.0).xyz, 10 * sample_points(cameras(maker.poses()), 2.0).xyz
+    )
+
+
+def test_one_camera_is_enough():
+    points = sample_points(cameras([np.eye(4)]), 1.0)
+    assert len(points.xyz) == SAMPLED_POINTS and (points.xyz[:, 2] > 0).all()
