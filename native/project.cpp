@@ -22,6 +22,8 @@ constexpr float NEAR_PLANE = 0.01f;  // world units in front of the camera
 constexpr float BLUR = 0.3f;         // pixels², so that no Gaussian falls between pixels (3DGS)
 constexpr float MARGIN = 0.15f;      // of the image size, beyond its edge, where tx and ty clamp
 constexpr int MAX_SH = 16;
+constexpr float MAX_DET = 3.4e38f;   // the largest finite number
+constexpr float MIN_NORM2 = 1e-24f;  // avoids 0/0: a zero quaternion means no rotation
 
 struct Vec3 { F x, y, z; };
 
@@ -99,7 +101,7 @@ SPLATSEG_INLINE Projection project_lanes(const splatseg_gaussians& g, const spla
 
   F norm2 = p.quat[0] * p.quat[0];
   for (int i = 1; i < 4; i++) norm2 = fma(p.quat[i], p.quat[i], norm2);
-  p.inv_norm = set1(1.f) / sqrt(norm2);
+  p.inv_norm = set1(1.f) / sqrt(max(norm2, set1(MIN_NORM2)));
   for (int i = 0; i < 4; i++) p.quat[i] = p.quat[i] * p.inv_norm;
   rotation_rows(p.quat, p.q);
   p.scale = {exp(log_scale[0]), exp(log_scale[1]), exp(log_scale[2])};
@@ -114,7 +116,10 @@ SPLATSEG_INLINE Projection project_lanes(const splatseg_gaussians& g, const spla
   const F xx = dot(p.a[0], p.a[0]) + set1(BLUR);
   const F xy = dot(p.a[0], p.a[1]);
   const F yy = dot(p.a[1], p.a[1]) + set1(BLUR);
-  const F inv_det = set1(1.f) / (xx * yy - xy * xy);
+  const F det = xx * yy - xy * xy;
+  // Scales that overflow, needles whose determinant rounds to nothing, NaN: not drawn, no gradient.
+  p.valid = p.valid & (det > zero()) & (set1(MAX_DET) >= det);
+  const F inv_det = set1(1.f) / select(p.valid, det, set1(1.f));
   p.conic[0] = yy * inv_det;
   p.conic[1] = -xy * inv_det;
   p.conic[2] = xx * inv_det;

@@ -249,7 +249,8 @@ SPLATSEG_INLINE F sum_groups(F a, F b, F c, F d) {
 SPLATSEG_INLINE F zero() { return set1(0.f); }
 SPLATSEG_INLINE F& operator+=(F& a, F b) { a = a + b; return a; }
 SPLATSEG_INLINE F operator-(F a) { return zero() - a; }
-SPLATSEG_INLINE F clamp(F x, F low, F high) { return min(max(x, low), high); }
+// min and max return their second argument when either is NaN, so a NaN x stays NaN.
+SPLATSEG_INLINE F clamp(F x, F low, F high) { return min(high, max(low, x)); }
 
 // 2^q for q in [-126, 126]; relative error below 2e-7 (a minimax polynomial of degree 5 with
 // p(0) = 1). Adding 1.5 * 2^23 rounds q to the nearest integer and leaves that integer in the low

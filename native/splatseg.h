@@ -46,7 +46,7 @@ typedef struct {
   float* means2d;   /* n 2, pixels */
   float* conics;    /* n 3: the inverse 2D covariance (xx, xy, yy) */
   float* depths;    /* n, along the optical axis */
-  float* opacities; /* n, 0 for a Gaussian behind the near plane */
+  float* opacities; /* n, 0 for a Gaussian behind the near plane or without a finite covariance */
   float* colors;    /* n 3 */
 } splatseg_projected;
 

@@ -5,6 +5,7 @@ is at (0.5, 0.5). `cam_from_world` maps world points into the camera: `x_cam = R
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,11 +42,15 @@ class Camera:
                 f"the camera pose is not a rotation (R Rᵀ is {error:.2g} away from the identity, "
                 f"determinant {torch.linalg.det(rotation).item():.2g}); expected a rigid transform"
             )
-        focal_ok = self.fx > 0 and self.fy > 0
-        if not (focal_ok and self.width > 0 and self.height > 0):
+        if not (self.fx > 0 and self.fy > 0 and self.width > 0 and self.height > 0):
             raise SplatsegError(
                 f"the camera has focal lengths ({self.fx}, {self.fy}) and size {self.width}x"
                 f"{self.height}; expected positive numbers"
+            )
+        if not all(math.isfinite(value) for value in (self.fx, self.fy, self.cx, self.cy)):
+            raise SplatsegError(
+                f"the camera has focal lengths ({self.fx}, {self.fy}) and principal point "
+                f"({self.cx}, {self.cy}); expected finite numbers"
             )
 
     @property

@@ -5,20 +5,26 @@ Images are uint8 RGB arrays, H W 3.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 from torch import Tensor
 
 from splatseg.segmentation import FeatureMap
 
 RGB = UInt8[np.ndarray, "h w 3"]
+AnyRGB = UInt8[np.ndarray, "_ _ 3"]  # of a size of its own
 
 BACKGROUND = (24, 24, 28)
 CAPTION_COLOR = (235, 235, 235)
 CAPTION_SHARE = 0.055  # of a cell's width: the height of the caption's letters
+RING_SHARE = 0.015  # of a picture's width: the radius of the ring around a click
+NUMBER_ROOM = 0.4  # of a number's height: how far its place lies inside the label, at least
 MARGIN = 6  # pixels between the cells of a contact sheet
 HIGHLIGHT = (255, 176, 0)
 DIMMED = 0.35  # brightness of what is not selected
@@ -37,10 +43,15 @@ class FeatureColors:
 
     @staticmethod
     def fit(samples: Float[Tensor, "n f"]) -> "FeatureColors":
-        """The map that spreads `samples` (n > 3) best; the same for all views of a scene."""
+        """The map that spreads `samples` best; the same for all views of a scene.
+
+        Fewer than three samples or dimensions leave channels without a spread, which stay 0.
+        """
+        if len(samples) == 0:
+            samples = samples.new_zeros(1, samples.shape[1])
         mean = samples.mean(dim=0)
         _, _, axes = torch.linalg.svd(samples - mean, full_matrices=False)
-        axes = axes[:3].T
+        axes = F.pad(axes[:3].T, (0, max(0, 3 - len(axes))))
         projected = (samples - mean) @ axes
         low, high = (torch.quantile(projected, q, dim=0) for q in PERCENTILES)
         return FeatureColors(mean, axes, low, high)
@@ -91,19 +102,36 @@ _AROUND = [
 
 
 def mark(image: RGB, x: float, y: float) -> RGB:
-    """The image with a ring around the point (x, y)."""
+    """The image with a white ring, edged in black, around the point (x, y)."""
     canvas = Image.fromarray(image)
-    radius = max(4, round(0.015 * image.shape[1]))
     draw = ImageDraw.Draw(canvas)
-    for grow, color in ((2, (0, 0, 0)), (0, HIGHLIGHT)):
-        box = [x - radius - grow, y - radius - grow, x + radius + grow, y + radius + grow]
-        draw.ellipse(box, outline=color, width=3)
+    inner = max(4, round(RING_SHARE * image.shape[1]))
+    for radius, color, width in ((inner + 4, (0, 0, 0), 6), (inner + 3, (255, 255, 255), 3)):
+        box = [x - radius, y - radius, x + radius, y + radius]
+        draw.ellipse(box, outline=color, width=width)
     return np.asarray(canvas)
 
 
-def contact_sheet(rows: Sequence[Sequence[RGB]], captions: Sequence[str], cell_width: int) -> RGB:
+def number_labels(image: RGB, labels: Integer[np.ndarray, "h w"]) -> RGB:
+    """The image with each label's id written where the label is widest, if it has the room."""
+    canvas = Image.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
+    size = max(12, round(CAPTION_SHARE * image.shape[1]))
+    font = ImageFont.load_default(size=size)
+    for label in np.unique(labels[labels > 0]).tolist():
+        depth = np.asarray(ndimage.distance_transform_edt(np.pad(labels == label, 1)))[1:-1, 1:-1]
+        row, column = np.unravel_index(np.argmax(depth), depth.shape)
+        if depth[row, column] >= NUMBER_ROOM * size:
+            style: dict[str, Any] = {"anchor": "mm", "stroke_width": 2, "stroke_fill": (0, 0, 0)}
+            draw.text((int(column), int(row)), str(label), fill="white", font=font, **style)
+    return np.asarray(canvas)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[AnyRGB]], captions: Sequence[str], cell_width: int
+) -> AnyRGB:
     """Pictures side by side, each `cell_width` wide, under one caption per column."""
-    cells = [[_scaled(image, cell_width) for image in row] for row in rows]
+    cells = [[Image.fromarray(scaled(image, cell_width)) for image in row] for row in rows]
     font_size = max(12, round(CAPTION_SHARE * cell_width))
     font = ImageFont.load_default(size=font_size)
     caption_height = round(1.8 * font_size)
@@ -123,7 +151,8 @@ def contact_sheet(rows: Sequence[Sequence[RGB]], captions: Sequence[str], cell_w
     return np.asarray(sheet)
 
 
-def _scaled(image: RGB, width: int) -> Image.Image:
+def scaled(image: AnyRGB, width: int) -> AnyRGB:
+    """The image at another width, with its proportions."""
     picture = Image.fromarray(image)
     height = max(1, round(picture.height * width / picture.width))
-    return picture.resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))

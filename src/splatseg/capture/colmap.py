@@ -15,7 +15,6 @@ import numpy as np
 import pycolmap
 import torch
 from jaxtyping import Float64
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from splatseg.capture.frame import PHOTO_FOLDER
@@ -70,12 +69,14 @@ def read_colmap(folder: Path, root: Path) -> Poses:
 
 def _cam_from_world(image: _Image) -> Float64[Tensor, "4 4"]:
     quat = np.array(image.quat)
-    if not np.linalg.norm(quat) > 0:
+    length = np.linalg.norm(quat)
+    if not length > 0:
         raise SplatsegError(
             f"its rotation is the quaternion {image.quat}; expected one of length 1"
         )
     pose = np.eye(4)
-    pose[:3, :3] = Rotation.from_quat(np.roll(quat, -1)).as_matrix()  # SciPy's order is xyzw
+    # pycolmap's order is xyzw.
+    pose[:3, :3] = pycolmap.Rotation3d(np.roll(quat / length, -1)).matrix()
     pose[:3, 3] = image.translation
     return torch.from_numpy(pose)
 

@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SplatsegError as error:
         print(f"splatseg: {error}", file=sys.stderr)
         return error.exit_code
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
         print(f"splatseg: {_out_of_memory(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
@@ -39,14 +41,14 @@ def _parse(arguments: list[str]) -> Any:
     from splatseg.cli.evaluate import Evaluate
     from splatseg.cli.pick import Pick
     from splatseg.cli.render import Render
-    from splatseg.cli.train import Train, preset_config
+    from splatseg.cli.train import preset_config, train_with_defaults
 
     def verb(name: str, **options: Any) -> Any:
         return tyro.conf.subcommand(name, prefix_name=False, **options)
 
-    training = Train(capture=tyro.MISSING, config=preset_config(arguments))
+    training: Any = train_with_defaults(preset_config(arguments))
     verbs: Any = Union[  # noqa: UP007, built from values, which `|` between annotations is not for
-        Annotated[Train, verb("train", default=training)],
+        Annotated[training, verb("train")],
         Annotated[Pick, verb("pick")],
         Annotated[Cluster, verb("cluster")],
         Annotated[Render, verb("render")],
@@ -65,10 +67,13 @@ def _run(command: Any) -> int:
     import torch
 
     from splatseg.cli.output import Output
+    from splatseg.errors import SplatsegError
     from splatseg.render import engine
 
     threads = getattr(command, "threads", None)
     if threads is not None:
+        if threads < 1:
+            raise SplatsegError(f"--threads is {threads}; expected at least 1")
         torch.set_num_threads(threads)
         if engine.is_available():
             engine.set_threads(threads)
@@ -77,8 +82,15 @@ def _run(command: Any) -> int:
     return 0
 
 
-def _out_of_memory(error: MemoryError) -> str:
+def _is_out_of_memory(error: Exception) -> bool:
+    """NumPy and the engine raise MemoryError, torch a RuntimeError that only its text tells."""
+    return isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _out_of_memory(error: Exception) -> str:
+    reason = str(error).rpartition("DefaultCPUAllocator: ")[2]
+    found = f"out of memory ({reason})" if reason else "out of memory"
     return (
-        f"out of memory ({error}); lower --max-gaussians or raise --downscale, "
-        "and run the command again to go on"
+        f"{found}; close other programs and run the command again, or train anew (--restart) with "
+        "a lower --max-gaussians or a higher --downscale"
     )

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import tyro
 
+from splatseg.capture.resampling import resize
 from splatseg.cli.images import photo_or_render, save_image
 from splatseg.cli.output import Output
-from splatseg.pictures import contact_sheet, paint_labels
+from splatseg.pictures import contact_sheet, number_labels, paint_labels, scaled
 from splatseg.scene import Scene, load_scene, save_labels
 from splatseg.scene.files import write_bytes
 from splatseg.segmentation import cluster_gaussians, render_labels
@@ -61,11 +62,14 @@ class Cluster:
         count = int(labels.max())
         rows = []
         for frame in [frames[i] for i in chosen]:
-            painted = paint_labels(render_labels(scene.gaussians, labels, frame).numpy(), count)
-            on_photo = frame.lens.warp_to_photo(painted, nearest=True)
-            rows.append([photo_or_render(scene, frame), on_photo])
+            shown = render_labels(scene.gaussians, labels, frame).numpy()
+            photo = scaled(photo_or_render(scene, frame), SHEET_CELL)
+            height, width = photo.shape[:2]
+            ids = resize(frame.lens.warp_to_photo(shown, nearest=True), width, height, nearest=True)
+            rows.append([photo, number_labels(paint_labels(ids, count), ids)])
         save_image(
-            self.scene / "clusters.png", contact_sheet(rows, ["photo", "objects"], SHEET_CELL)
+            self.scene / "clusters.png",
+            contact_sheet(rows, ["photo", "objects, with their ids"], SHEET_CELL),
         )
 
 

@@ -25,10 +25,10 @@ class Doctor:
         """Look, and report."""
         compiled = engine.is_available()
         report = {
-            "splatseg": importlib.metadata.version("splatseg"),
+            "splatseg": _version("splatseg"),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "packages": {name: importlib.metadata.version(name) for name in REQUIRED},
+            "packages": {name: _version(name) for name in REQUIRED},
             "torch_build": _torch_build(),
             "backend": default_backend(),
             "native": _engine_state() if compiled else None,
@@ -47,6 +47,13 @@ class Doctor:
                 "a C++ compiler and reinstall splatseg to get it"
             )
         return report
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # run from its sources, or put there by hand
+        return "unknown"
 
 
 def _engine_state() -> dict[str, Any]:

@@ -40,7 +40,9 @@ class Output:
         self.say(f"next: {command}")
 
     def table(self, rows: list[Mapping[str, Any]]) -> None:
-        """Rows with the same keys, fractions with three digits."""
+        """Rows with the same keys, fractions with three digits; nothing without rows."""
+        if not rows:
+            return
         table = Table(box=None, pad_edge=False)
         for name in rows[0]:
             table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")

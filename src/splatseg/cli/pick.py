@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from PIL import Image
 
 from splatseg.capture import Frame
+from splatseg.capture.resampling import resize
 from splatseg.cli.images import photo_or_render, save_image, save_mask
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
-from splatseg.pictures import contact_sheet, highlight, mark
+from splatseg.masks import read_label_map
+from splatseg.pictures import contact_sheet, highlight, mark, scaled
 from splatseg.scene import (
     Scene,
     load_scene,
@@ -29,7 +30,9 @@ from splatseg.segmentation import (
     select_gaussians,
 )
 
+WRITTEN = {"masks", "gaussians.ply", "selection.safetensors", "overview.png"}
 SHEET_VIEWS = 6
+SHEET_COLUMNS = 3
 SHEET_CELL = 420  # pixels
 
 
@@ -57,7 +60,7 @@ class Pick:
         scene = load_scene(self.scene)
         clicks = [parse_click(text) for text in self.at]
         queries = query_features(scene.gaussians, scene.frames, clicks)
-        folder = self.output or self.scene / "picks" / self.name
+        folder = self._folder()
         pixels: dict[str, int] = {}
         with replacing_folder(folder) as new:
             masks = photo_masks(scene.gaussians, scene.frames, queries, self.threshold)
@@ -68,23 +71,40 @@ class Pick:
                     line.update(done)
             training = [frame for frame in scene.frames if not frame.is_test]
             chosen = select_gaussians(scene.gaussians, training, queries, self.threshold)
-            if not bool(chosen.any()):
-                out.say("no Gaussian is mostly inside these masks; the 3D selection is empty")
-            write_ply(new / "gaussians.ply", scene.gaussians.select(chosen))
+            if bool(chosen.any()):
+                write_ply(new / "gaussians.ply", scene.gaussians.select(chosen))
             write_tensors(new / "selection.safetensors", {"selected": chosen}, {})
             self._write_sheet(new / "overview.png", scene, clicks, pixels, folder=new)
         count = int(chosen.sum())
         shown = sum(1 for size in pixels.values() if size > 0)
         out.say(f"{count} Gaussians; the object shows in {shown} of {len(pixels)} views")
         out.wrote(folder / "masks", "one PNG per photo, in the photo's own pixels")
-        out.wrote(folder / "gaussians.ply", "the object, for any 3DGS viewer")
+        if count > 0:
+            out.wrote(folder / "gaussians.ply", "the object, for any 3DGS viewer")
+        else:
+            out.say("no Gaussian is mostly inside these masks, so there is no gaussians.ply")
         out.wrote(folder / "overview.png", "look here first")
         return {"pick": str(folder), "gaussians": count, "pixels": pixels}
+
+    def _folder(self) -> Path:
+        """Where to write; refuses to put a pick in the place of anything but a pick."""
+        is_folder_name = Path(self.name).parts == (self.name,) and self.name != ".."
+        if self.output is None and not is_folder_name:
+            raise SplatsegError(f"--name is {self.name!r}; expected a folder's name, as in cup")
+        folder = self.output or self.scene / "picks" / self.name
+        found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        foreign = [name for name in found if name not in WRITTEN and not name.startswith(".")]
+        if foreign:
+            raise SplatsegError(
+                f"{folder} holds {min(foreign)}, which is no part of a pick, and a pick takes the "
+                "place of the whole folder; choose a new one with -o or --name"
+            )
+        return folder
 
     def _write_sheet(
         self, path: Path, scene: Scene, clicks: list[Click], pixels: dict[str, int], folder: Path
     ) -> None:
-        """The clicked photos and a spread of views with the object highlighted."""
+        """The clicked photos, ringed, and a spread of views with the object highlighted."""
         frames = {frame.name: frame for frame in scene.frames}
         clicked = dict.fromkeys(click.frame for click in clicks)
         seen = [name for name, size in pixels.items() if size > 0 and name not in clicked]
@@ -94,17 +114,25 @@ class Pick:
         ]
         cells = []
         for name in [*clicked, *spread]:
-            cell = self._cell(scene, frames[name], folder)
-            for click in clicks:
-                if click.frame == name:
-                    cell = mark(cell, click.x, click.y)
-            cells.append(cell)
-        rows = [cells[i : i + 3] for i in range(0, len(cells), 3)]
-        save_image(path, contact_sheet(rows, ["clicked"], SHEET_CELL))
+            here = [click for click in clicks if click.frame == name]
+            cells.append(self._cell(scene, frames[name], folder, here))
+        columns = min(SHEET_COLUMNS, len(cells))
+        rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
+        caption = f"{self.name}: ringed where clicked, dimmed outside"
+        save_image(path, contact_sheet(rows, [caption], SHEET_CELL))
 
-    def _cell(self, scene: Scene, frame: Frame, folder: Path) -> np.ndarray:
-        mask = np.asarray(Image.open(folder / "masks" / f"{frame.name}.png")) > 0
-        return highlight(photo_or_render(scene, frame), mask)
+    def _cell(self, scene: Scene, frame: Frame, folder: Path, clicks: list[Click]) -> np.ndarray:
+        """Drawn at the sheet's size, for lines on a large photo would vanish when it is shrunk."""
+        photo = scaled(photo_or_render(scene, frame), SHEET_CELL)
+        height, width = photo.shape[:2]
+        mask = resize(
+            read_label_map(folder / "masks" / f"{frame.name}.png"), width, height, nearest=True
+        )
+        cell = highlight(photo, mask > 0)
+        for click in clicks:
+            lens = frame.lens
+            cell = mark(cell, click.x * width / lens.width, click.y * height / lens.height)
+        return cell
 
 
 def parse_click(text: str) -> Click:

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 import tyro
-from PIL import Image
 
 from splatseg.capture import Frame
 from splatseg.capture.photo import read_photo
 from splatseg.cli.images import photo_path, rendered_color, save_image
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
+from splatseg.masks import read_label_map
 from splatseg.pictures import RGB, FeatureColors, contact_sheet, highlight, paint_labels
 from splatseg.render import project
 from splatseg.scene import Scene, load_scene
@@ -125,7 +125,7 @@ def _working_photo(scene: Scene, frame: Frame) -> RGB:
 
 def _feature_colors(scene: Scene) -> FeatureColors:
     """One colour map for all views of the scene."""
-    if scene.gaussians.features.shape[1] < 3:
+    if scene.gaussians.features.shape[1] == 0:
         raise SplatsegError("the scene has no segmentation features to render; train with masks")
     frames = scene.frames
     chosen = np.linspace(0, len(frames) - 1, min(PALETTE_VIEWS, len(frames))).astype(int)
@@ -143,6 +143,6 @@ def _picked(scene: Scene, folder: Path, pick: str | None, frame: Frame) -> RGB:
     path = folder / "picks" / pick / "masks" / f"{frame.name}.png"
     if not path.is_file():
         raise SplatsegError(f"there is no {path}; run splatseg pick {folder} --name {pick} first")
-    mask = np.asarray(Image.open(path)) > 0
-    working = frame.lens.warp_to_working(mask.astype(np.uint8), frame.camera, nearest=True) > 0
+    mask = read_label_map(path)
+    working = frame.lens.warp_to_working(mask, frame.camera, nearest=True) > 0
     return highlight(rendered_color(scene, frame), working)

@@ -81,7 +81,7 @@ class Train:
     ) -> dict[str, Any]:
         scene = load_scene(folder)
         name = masks.name if masks else None
-        identity = run_identity(self.config, capture.root, name, capture.downscale)
+        identity = run_identity(self.config, capture, name)
         check_identity(scene.config, identity, f"{folder} holds a scene trained")
         out.say(f"{folder} is already trained with these settings; --restart trains it again")
         return self._summary(folder, scene.metrics["training"], out)
@@ -99,6 +99,17 @@ def _show(line: Any, progress: Progress) -> None:
         progress.iteration,
         f"loss {progress.loss:.4f}  {progress.gaussians} Gaussians  {progress.speed:.1f} it/s",
     )
+
+
+def train_with_defaults(preset: TrainConfig) -> type[Train]:
+    """The verb with a preset's values as the defaults of its flags."""
+
+    @dataclass(frozen=True)
+    class PresetTrain(Train):
+        __doc__ = Train.__doc__
+        config: Annotated[TrainConfig, tyro.conf.arg(name="")] = preset
+
+    return PresetTrain
 
 
 def preset_config(arguments: list[str]) -> TrainConfig:

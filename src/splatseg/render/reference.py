@@ -101,8 +101,11 @@ def project(gaussians: Gaussians, camera: Camera, sh_degree: int) -> View:
     half = jacobian @ pose[:3, :3] @ (rotations * gaussians.scales[:, None, :])
     covariance = half @ half.transpose(-1, -2)
     xx, xy, yy = covariance[:, 0, 0] + BLUR, covariance[:, 0, 1], covariance[:, 1, 1] + BLUR
-    conics = torch.stack([yy, -xy, xx], dim=-1) / (xx * yy - xy * xy)[:, None]
+    determinant = xx * yy - xy * xy
+    conics = torch.stack([yy, -xy, xx], dim=-1) / determinant[:, None]
 
+    # Scales that overflow, needles whose determinant rounds to nothing, NaN: not drawn.
+    valid = valid & (determinant > 0) & determinant.isfinite()
     opacities = torch.where(valid, gaussians.opacities, 0.0)
     reach = extents(conics, opacities)
     visible = valid & (opacities > MIN_ALPHA) & _overlaps_image(means2d, reach, camera)
@@ -132,10 +135,9 @@ def blend(
         (weights @ attributes[order], weights.sum(dim=-1))
         for order, weights in _weights(view, wanted)
     ]
-    samples = (
-        torch.cat([p[0] for p in parts]) if parts else attributes.new_zeros(0, attributes.shape[1])
-    )
-    alpha = torch.cat([p[1] for p in parts]) if parts else attributes.new_zeros(0)
+    # The empty slices keep the type and the history where no pixel is wanted.
+    samples = torch.cat([attributes[:0], *[p[0] for p in parts]])
+    alpha = torch.cat([view.opacities[:0], *[p[1] for p in parts]])
     if pixels is not None:
         return samples, alpha
     size = (view.camera.height, view.camera.width)
@@ -169,7 +171,7 @@ def _weights(view: View, pixels: Int[Tensor, "m 2"]) -> Iterator[tuple[Tensor, T
     reach = extents(view.conics, view.opacities)
     front_to_back = torch.argsort(view.depths.detach().float(), stable=True)
     front_to_back = front_to_back[view.visible[front_to_back]]
-    for chunk in pixels.split(PIXELS_AT_ONCE):
+    for chunk in pixels.split(PIXELS_AT_ONCE) if len(pixels) > 0 else ():
         centres = chunk.to(view.means2d) + 0.5
         low, high = centres.amin(dim=0), centres.amax(dim=0)
         means2d = view.means2d.detach()[front_to_back]

@@ -13,8 +13,8 @@ from splatseg.cameras import Camera
 class View:
     """Gaussians projected into `camera`; reusable for as long as their geometry stays the same.
 
-    The tensors carry the autograd history of the projection. Gaussians behind the near plane have
-    opacity 0 and undefined other values.
+    The tensors carry the autograd history of the projection. Gaussians behind the near plane, or
+    whose covariance is not finite, have opacity 0 and undefined other values.
     """
 
     camera: Camera
@@ -28,7 +28,8 @@ class View:
     colors: Float[Tensor, "n 3"]
     """View-dependent RGB, at least 0."""
     visible: Bool[Tensor, " n"]
-    """Which Gaussians reach a pixel with alpha >= 1/255, occlusion aside."""
+    """Which Gaussians reach a pixel with alpha >= 1/255, occlusion aside. A bound by boxes or
+    blocks: it holds all that do, and a few that pass close by."""
     bins: Any
     """The backend's own sorted tiles; None in the reference."""
 

@@ -6,7 +6,8 @@ small objects. So each view's feature map is first cut into regions of one featu
 same whatever their size:
 
 1. regions: connected pixels between the edges of the feature map; each gives one mean feature;
-2. HDBSCAN over the regions of all training views; a cluster's prototype is its mean;
+2. HDBSCAN over the regions of all training views; a cluster's prototype is its mean, and
+   prototypes so alike that a click on one would select the other (Eq. 6) are one object;
 3. every pixel takes its nearest prototype, and the pixels vote: each Gaussian gets the label that
    it is seen most under, weighted by its blending weight.
 
@@ -14,13 +15,14 @@ Label 0 is "no object": similar to no prototype, or seen by no view.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from scipy import ndimage
-from sklearn.cluster import HDBSCAN
+from sklearn.cluster import HDBSCAN, AgglomerativeClustering
 from torch import Tensor
 
 from splatseg.capture import Frame
@@ -29,12 +31,15 @@ from splatseg.gaussians import Gaussians
 from splatseg.render import project, render, splat
 from splatseg.segmentation.feature_maps import MIN_COVERAGE, FeatureMap, feature_map
 
-EDGE_SIMILARITY = 0.9  # neighbouring pixels less alike than this lie on an edge
-MIN_REGION_PIXELS = 60
+# Blending softens edges over a few pixels, along which neighbours are all alike: so pixels this far
+# apart are compared, and those less alike than this lie on an edge.
+EDGE_STEP = 2
+EDGE_SIMILARITY = 0.9
+MIN_REGION_PIXELS = 30
 MIN_VIEW_SHARE = 0.15  # a cluster has regions in about this share of the views, at least
 MIN_CLUSTER_REGIONS = 3
 MIN_SAMPLES = 3  # HDBSCAN's density estimate
-MIN_PROTOTYPE_SIMILARITY = 0.7  # Eq. 6's threshold: pixels farther from every prototype have none
+SAME_OBJECT = 0.7  # Eq. 6's threshold, between prototypes and from a pixel to its prototype
 CHANNELS_AT_ONCE = 16  # labels blended or splatted in one pass
 
 
@@ -71,12 +76,14 @@ def cluster_gaussians(
 
 def region_features(features: FeatureMap) -> Float[Tensor, "r f"]:
     """Mean unit feature of every connected region between the edges of a feature map."""
-    unit = features.features
-    alike_right = (unit[:, 1:] * unit[:, :-1]).sum(dim=-1) >= EDGE_SIMILARITY
-    alike_below = (unit[1:] * unit[:-1]).sum(dim=-1) >= EDGE_SIMILARITY
-    interior = features.covered.clone()
-    interior[:, 1:] &= alike_right
-    interior[1:] &= alike_below
+    unit, interior = features.features, features.covered.clone()
+    step = EDGE_STEP
+    alike_across = (unit[:, step:] * unit[:, :-step]).sum(dim=-1) >= EDGE_SIMILARITY
+    alike_down = (unit[step:] * unit[:-step]).sum(dim=-1) >= EDGE_SIMILARITY
+    interior[:, step:] &= alike_across
+    interior[:, :-step] &= alike_across
+    interior[step:] &= alike_down
+    interior[:-step] &= alike_down
     regions = np.empty(interior.shape, dtype=np.int64)
     ndimage.label(interior.numpy(), output=regions)
     index, count = torch.from_numpy(regions).flatten(), int(regions.max())
@@ -95,9 +102,7 @@ def find_prototypes(regions: Float[Tensor, "r f"], views: int) -> Float[Tensor, 
             f"the views show only {len(regions)} regions of one feature, too few to find objects; "
             "were the features trained long enough?"
         )
-    labels = torch.from_numpy(
-        HDBSCAN(min_cluster_size=smallest, min_samples=MIN_SAMPLES).fit_predict(regions.numpy())
-    )
+    labels = torch.from_numpy(_hdbscan(smallest).fit_predict(regions.numpy()))
     count = int(labels.max()) + 1
     if count == 0:
         raise SplatsegError(
@@ -106,7 +111,28 @@ def find_prototypes(regions: Float[Tensor, "r f"], views: int) -> Float[Tensor, 
         )
     kept = labels >= 0
     sums = torch.zeros(count, regions.shape[1]).index_add(0, labels[kept], regions[kept])
-    return F.normalize(sums, dim=1)
+    return merge_alike(F.normalize(sums, dim=1))
+
+
+def merge_alike(prototypes: Float[Tensor, "c f"]) -> Float[Tensor, "m f"]:
+    """One prototype for each group whose mean cosine is at least SAME_OBJECT."""
+    if len(prototypes) < 2:
+        return prototypes
+    groups = torch.from_numpy(
+        AgglomerativeClustering(
+            n_clusters=None,
+            metric="cosine",
+            linkage="average",
+            distance_threshold=1 - SAME_OBJECT,
+        ).fit_predict(prototypes.numpy())
+    )
+    sums = torch.zeros(int(groups.max()) + 1, prototypes.shape[1])
+    return F.normalize(sums.index_add(0, groups, prototypes), dim=1)
+
+
+def _hdbscan(smallest: int) -> HDBSCAN:
+    copy: Any = True  # the default changes in scikit-learn 1.10, whose stubs call it a string
+    return HDBSCAN(min_cluster_size=smallest, min_samples=MIN_SAMPLES, copy=copy)
 
 
 def nearest_prototypes(
@@ -115,7 +141,7 @@ def nearest_prototypes(
     """Each pixel's prototype, counted from 1; 0 on background and where none is similar."""
     planar = features.features.permute(2, 0, 1).flatten(1)
     similarity, index = (prototypes @ planar).max(dim=0)
-    index = torch.where(similarity >= MIN_PROTOTYPE_SIMILARITY, index + 1, 0)
+    index = torch.where(similarity >= SAME_OBJECT, index + 1, 0)
     return torch.where(features.covered, index.unflatten(0, features.covered.shape), 0)
 
 

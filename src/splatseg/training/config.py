@@ -51,8 +51,8 @@ class DensityConfig:
     """Fainter Gaussians are pruned."""
     max_scale: float = 0.1
     """Larger ones, as a share of the extent, are pruned once opacities were reset."""
-    reset_interval: int = 3000
-    """Iterations between two opacity resets."""
+    reset_interval: float = 0.1
+    """Share of all iterations between two opacity resets (3DGS: 3,000 of 30,000)."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,10 @@ class ContrastiveConfig:
     adam: Literal["every_iteration", "on_gradient"] = "every_iteration"
     """Step Adam every iteration, so that momentum keeps moving features between two losses (the
     authors' code), or only when there is a gradient."""
+    copy_moments: bool = True
+    """Cloned and split Gaussians copy Adam's moments along with the feature. Started at zero, as
+    3DGS starts those of its own parameters, a new feature's first steps are several times longer
+    than its parent's, and rounds of density control undo much of what was learned."""
     to_geometry: bool = True
     """Let the loss's gradient reach opacity, scale, rotation and position."""
     to_density: bool = True
@@ -118,7 +122,6 @@ class TrainConfig:
             "max_gaussians": self.max_gaussians,
             "checkpoint_interval": self.checkpoint_interval,
             "density.interval": self.density.interval,
-            "density.reset_interval": self.density.reset_interval,
             "contrastive.interval": self.contrastive.interval,
             "contrastive.features": self.contrastive.features,
             "spatial.interval": self.spatial.interval,
@@ -127,6 +130,15 @@ class TrainConfig:
         for name, value in positive.items():
             if value < 1:
                 raise SplatsegError(f"{name} is {value}; expected at least 1")
+        not_negative = {
+            "seed": self.seed,
+            "contrastive.weight": self.contrastive.weight,
+            "spatial.near_weight": self.spatial.near_weight,
+            "spatial.far_weight": self.spatial.far_weight,
+        }
+        for name, value in not_negative.items():
+            if not value >= 0:  # NaN is refused as well
+                raise SplatsegError(f"{name} is {value}; expected 0 or more")
         if not 0 <= self.appearance.sh_degree <= 3:
             raise SplatsegError(f"sh_degree is {self.appearance.sh_degree}; expected 0, 1, 2 or 3")
 

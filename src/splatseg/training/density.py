@@ -88,7 +88,8 @@ def densify(
     )
     is_new = torch.arange(len(source)) >= len(kept)
 
-    survives = grown.opacities >= config.min_opacity
+    # A diverged Gaussian (NaN) is faint by this comparison, or has no place to be.
+    survives = (grown.opacities >= config.min_opacity) & grown.means.isfinite().all(dim=-1)
     if prune_large:
         survives &= grown.scales.amax(dim=-1) <= config.max_scale * extent
     survivors = survives.nonzero()[:, 0]

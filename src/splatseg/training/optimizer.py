@@ -28,6 +28,14 @@ class Moments:
         """The state before the first step."""
         return Moments(torch.zeros_like(parameter), torch.zeros_like(parameter))
 
+    def select(self, source: Tensor, zeroed: Tensor | None) -> "Moments":
+        """The moments of the rows `source`, with zeros in the rows where `zeroed` is true."""
+        first, second = self.first[source], self.second[source]
+        if zeroed is not None:
+            first[zeroed] = 0
+            second[zeroed] = 0
+        return Moments(first, second)
+
 
 def adam_steps(
     parameter: Tensor,
@@ -43,6 +51,8 @@ def adam_steps(
     None makes the first step idle too. `first_step` counts from 1. `learning_rates` has one entry
     per element of a row of `parameter` (its dimensions after the first, flattened).
     """
+    if parameter.numel() == 0:  # a scene without features has a field of width 0
+        return
     steps = range(first_step, first_step + count)
     if parameter.device.type == "cpu" and engine.is_available():
         _native_steps(parameter, gradient, moments, learning_rates, steps)

@@ -4,11 +4,13 @@ A checkpoint holds everything a run needs to end with the same bits as if it had
 random numbers are functions of seed and step (randomness.py), so none are saved.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.scene import read_tensors, write_tensors
@@ -81,14 +83,14 @@ def load_checkpoint(folder: Path, identity: dict[str, Any]) -> TrainState | None
     return TrainState(iteration, gaussians, moments, statistics, feature_step)
 
 
-def run_identity(
-    config: TrainConfig, capture: Path, masks: str | None, downscale: int
-) -> dict[str, Any]:
+def run_identity(config: TrainConfig, capture: Capture, masks: str | None) -> dict[str, Any]:
     """What two runs must share to be the same run."""
+    frames = json.dumps([frame.to_json() for frame in capture.frames])
     return asdict(config) | {
-        "capture": str(capture.resolve()),
+        "capture": str(capture.root.resolve()),
         "masks": masks,
-        "downscale": downscale,
+        "downscale": capture.downscale,
+        "poses_and_split": hashlib.sha256(frames.encode()).hexdigest()[:8],
     }
 
 

@@ -178,6 +178,7 @@ def learning_rates(
 
 def _control_density(state: TrainState, config: TrainConfig, extent: float) -> None:
     settings = config.density
+    reset_interval = max(1, round(settings.reset_interval * config.iterations))
     if state.iteration >= settings.start and _is_due(state.iteration, settings.interval):
         catch_up_features(state, config)
         rearranged = densify(
@@ -186,24 +187,16 @@ def _control_density(state: TrainState, config: TrainConfig, extent: float) -> N
             settings,
             extent=extent,
             max_gaussians=config.max_gaussians,
-            prune_large=state.iteration > settings.reset_interval,
+            prune_large=state.iteration > reset_interval,
             generator=generator(config.seed, "split", state.iteration),
         )
         state.gaussians = rearranged.gaussians
+        copied = {"features"} if config.contrastive.copy_moments else set()
         state.moments = {
-            name: Moments(
-                _inherit(moments.first, rearranged.source, rearranged.is_new),
-                _inherit(moments.second, rearranged.source, rearranged.is_new),
-            )
+            name: moments.select(rearranged.source, None if name in copied else rearranged.is_new)
             for name, moments in state.moments.items()
         }
         state.statistics = DensityStatistics.zeros(len(state.gaussians))
-    if _is_due(state.iteration, settings.reset_interval):
+    if state.iteration >= settings.start and _is_due(state.iteration, reset_interval):
         state.gaussians.logit_opacities.copy_(reset_opacities(state.gaussians.logit_opacities))
         state.moments["logit_opacities"] = Moments.zeros_like(state.gaussians.logit_opacities)
-
-
-def _inherit(moment: Tensor, source: Tensor, is_new: Tensor) -> Tensor:
-    inherited = moment[source]
-    inherited[is_new] = 0
-    return inherited

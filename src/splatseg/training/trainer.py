@@ -1,7 +1,11 @@
 """A training run from start or checkpoint to the saved scene."""
 
+import signal
+import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
 from splatseg.masks import MaskSet
 from splatseg.scene import Scene, save_scene
+from splatseg.scene.files import cannot_write
 from splatseg.training.config import TrainConfig
 from splatseg.training.initialize import gaussians_from_points
 from splatseg.training.randomness import generator
@@ -68,8 +73,9 @@ def train(
             "training segmentation features needs masks; pass --masks NAME or --preset rgb"
         )
     masks = masks if config.learns_features else None
-    identity = run_identity(config, capture.root, masks and masks.name, capture.downscale)
+    identity = run_identity(config, capture, masks and masks.name)
     state = load_checkpoint(folder, identity) or TrainState.start(_first_gaussians(capture, config))
+    _refuse_unwritable(folder)
     views = TrainingViews(capture, masks, config.contrastive.flattening, config.seed)
     try:
         seconds = _run(state, views, config, capture.extent, folder, identity, report)
@@ -88,6 +94,32 @@ def train(
     save_scene(folder, scene)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return scene
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Find out before the first iteration, not after the last, that nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is done. Only the main thread gets it, so only there."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupts: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual or signal.SIG_DFL)
+    if interrupts:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _first_gaussians(capture: Capture, config: TrainConfig) -> Any:
@@ -114,7 +146,8 @@ def _run(
     """All iterations that are left; the seconds they took."""
     first, began, smoothed = state.iteration, time.perf_counter(), None
     while state.iteration < config.iterations:
-        loss = train_step(state, views, config, extent)
+        with _interrupts_deferred():  # one in mid-step would leave a state that no step has
+            loss = train_step(state, views, config, extent)
         smoothed = loss if smoothed is None else smoothed + (1 - LOSS_SMOOTHING) * (loss - smoothed)
         elapsed = time.perf_counter() - began
         report(

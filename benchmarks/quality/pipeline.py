@@ -1,0 +1,138 @@
+"""Train, cluster and evaluate one capture, and keep the figures as a dated record.
+
+    python benchmarks/quality/pipeline.py CAPTURE --masks NAME [--iterations N] [--seed S] ...
+    python benchmarks/quality/pipeline.py --table        the records as a Markdown table
+
+Commands run as a user would run them, each in a process of its own, so that time and peak memory
+are those of the command. Captures are passed as arguments and named in records by their folder.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+RECORDS = Path(__file__).parent / "records"
+PROTOCOLS = ("nvs", "click", "click3", "clusters")
+
+
+def command(arguments: list[str]) -> tuple[dict[str, Any], float, float]:
+    """Run one splatseg command: its JSON, wall seconds, and peak memory in GiB."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "splatseg", *arguments, "--json"], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began
+    if status != 0:
+        raise SystemExit(f"splatseg {' '.join(arguments)} failed")
+    return json.loads(output), seconds, usage.ru_maxrss / 2**20
+
+
+def measure(options: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
+    """All figures of one run; protocols whose truth the capture lacks are left out."""
+    capture, scene = options.capture, options.scene
+    arguments = ["--masks", options.masks, "--iterations", str(options.iterations)]
+    arguments += ["--seed", str(options.seed), "--preset", options.preset]
+    training, seconds, memory = command(
+        ["train", str(capture), "-o", str(scene), *arguments, *extra]
+    )
+    figures: dict[str, Any] = {
+        "gaussians": training["gaussians"],
+        "training_seconds": round(seconds, 1),
+        "training_peak_gib": round(memory, 2),
+    }
+    clusters, seconds, memory = command(["cluster", str(scene)])
+    figures |= {"objects_found": len(clusters["objects"]), "cluster_seconds": round(seconds, 1)}
+    for protocol in PROTOCOLS:
+        try:
+            report, _, _ = command(
+                ["evaluate", str(scene), str(capture), "--protocol", protocol]
+            )
+        except SystemExit:
+            continue
+        figures[protocol] = report
+    return figures
+
+
+def record(options: argparse.Namespace, extra: list[str]) -> Path:
+    """Measure, and write the record."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    parts = options.capture.resolve().parts
+    name = f"{parts[-2]}-{parts[-1]}"
+    data = {
+        "scene": name,
+        "masks": options.masks,
+        "preset": options.preset,
+        "iterations": options.iterations,
+        "seed": options.seed,
+        "flags": extra,
+        "commit": commit,
+        "date": date.today().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, shared with other work",
+        "figures": measure(options, extra),
+    }
+    stem = f"{name}-{options.masks}-{options.preset}-{options.iterations}-{options.seed}"
+    path = RECORDS / f"{stem}-{commit}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(data, indent=1) + "\n")
+    return path
+
+
+def table() -> str:
+    """All records, one row each."""
+    rows = [
+        "| scene | masks | preset, iterations | Gaussians | PSNR dB | click mIoU / mBIoU | at best t "
+        "| click3 mIoU (worst) | clusters mIoU | training | peak |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted(RECORDS.glob("*.json")):
+        data = json.loads(path.read_text())
+        f = data["figures"]
+        click, click3 = f.get("click"), f.get("click3")
+        cells = [
+            data["scene"],
+            data["masks"],
+            f"{data['preset']}, {data['iterations']:,}",
+            f"{f['gaussians']:,}",
+            f"{f['nvs']['psnr']:.2f}",
+            f"{click['miou']:.3f} / {click['mbiou']:.3f}" if click else "–",
+            f"{click['best']['miou']:.3f}" if click else "–",
+            f"{click3['miou']:.3f} ({click3['worst']['miou']:.3f})" if click3 else "–",
+            f"{f['clusters']['miou']:.3f}" if "clusters" in f else "–",
+            f"{f['training_seconds'] / 60:.1f} min",
+            f"{f['training_peak_gib']:.2f} GiB",
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("capture", type=Path, nargs="?")
+    parser.add_argument("--scene", type=Path, help="scene folder to write")
+    parser.add_argument("--masks")
+    parser.add_argument("--preset", default="paper")
+    parser.add_argument("--iterations", type=int, default=7000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", action="store_true")
+    options, extra = parser.parse_known_args()
+    if options.table:
+        print(table())
+    else:
+        print(record(options, extra))
+
+
+if __name__ == "__main__":
+    main()

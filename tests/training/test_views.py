@@ -1,0 +1,105 @@
+"""Training views: the order of frames, photos as tensors, label maps at working size."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from splatseg.capture import load_capture
+from splatseg.errors import SplatsegError
+from splatseg.masks import open_masks, read_segments, write_label_map
+from splatseg.training.views import TrainingViews
+
+
+def views_of(root, *, masks: bool = True, downscale: int | None = None, seed: int = 0, **options):
+    capture = load_capture(root, downscale=downscale)
+    opened = open_masks(root, None, [f.name for f in capture.frames]) if masks else None
+    return TrainingViews(capture, opened, options.get("order", "smallest_on_top"), seed)
+
+
+def test_every_epoch_shows_every_training_frame_once(synthetic) -> None:
+    views = views_of(synthetic.root)
+    count = len(synthetic.train_frames)
+    epochs = [[views.frame_at(e * count + i).name for i in range(count)] for e in range(6)]
+    assert all(sorted(epoch) == sorted(synthetic.train_frames) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1  # in another order
+
+
+def test_the_order_depends_on_the_seed_and_the_step_alone(synthetic) -> None:
+    steps = range(3 * len(synthetic.train_frames))
+    forwards = [views_of(synthetic.root).frame_at(step).name for step in steps]
+    views = views_of(synthetic.root)
+    backwards = [views.frame_at(step).name for step in reversed(steps)]
+    assert forwards == backwards[::-1]
+    assert forwards != [views_of(synthetic.root, seed=1).frame_at(step).name for step in steps]
+
+
+@pytest.mark.parametrize("downscale", [1, 3])
+def test_a_photo_is_rgb_in_0_to_1(synthetic, downscale: int) -> None:
+    views = views_of(synthetic.root, downscale=downscale)
+    frame = views.frame_at(0)
+    photo = views.photo(frame)
+    assert photo.shape == (72 // downscale, 96 // downscale, 3)
+    assert photo.dtype == torch.float32
+    expected = views.capture.image(frame).astype(np.float32) / 255
+    assert np.array_equal(photo.numpy(), expected)
+    photo.zero_()  # a copy: the next epoch reads the photo again
+    assert np.array_equal(views.photo(frame).numpy(), expected)
+
+
+def test_labels_are_the_flattened_masks(synthetic) -> None:
+    for order in ("smallest_on_top", "largest_on_top"):
+        views = views_of(synthetic.root, order=order)
+        for frame in views.capture.train:
+            segments = read_segments(synthetic.root / "masks" / "noisy" / f"{frame.name}.json")
+            labels = views.labels(frame)
+            assert labels is not None
+            assert np.array_equal(labels.numpy(), segments.label_map(order))
+            assert labels.min() == 0 and labels.max() > 0
+            assert views.labels(frame) is not labels  # kept in fewer bytes, and not shared
+            assert torch.equal(views.labels(frame), labels)  # type: ignore[arg-type]
+
+
+def test_labels_come_at_working_size(synthetic) -> None:
+    views = views_of(synthetic.root, downscale=2)
+    frame = views.frame_at(0)
+    at_full_size = views_of(synthetic.root, downscale=1)
+    full = at_full_size.labels(at_full_size.frame_at(0))
+    labels = views.labels(frame)
+    assert labels is not None and full is not None
+    assert labels.shape == (36, 48)
+    assert torch.equal(labels, full[1::2, 1::2])  # the nearest pixel's, never a blend
+
+
+def test_masks_made_at_another_scale_fit(synthetic, tmp_path, capture_copy) -> None:
+    folder = capture_copy / "masks" / "noisy"
+    label_map = np.zeros((36, 48), dtype=np.uint16)
+    label_map[10:20, 5:25] = 40_000
+    for path in folder.iterdir():
+        path.unlink()
+    frame = views_of(synthetic.root).frame_at(0)
+    write_label_map(folder / f"{frame.name}.png", label_map)
+    labels = views_of(capture_copy).labels(frame)
+    assert labels is not None and labels.shape == (72, 96)
+    expected = np.zeros((72, 96), dtype=int)
+    expected[20:40, 10:50] = 1
+    assert np.array_equal(labels.numpy(), expected)
+
+
+def test_masks_of_another_shape_are_refused(capture_copy) -> None:
+    frame = views_of(capture_copy).frame_at(0)
+    folder = capture_copy / "masks" / "noisy"
+    (folder / f"{frame.name}.json").unlink()
+    Image.fromarray(np.zeros((72, 72), dtype=np.uint8)).save(folder / f"{frame.name}.png")
+    with pytest.raises(SplatsegError, match=rf"{frame.name}\.png is 72x72 but its photo is 96x72"):
+        views_of(capture_copy).labels(frame)
+
+
+def test_frames_without_a_mask_file_have_no_labels(capture_copy) -> None:
+    frame = views_of(capture_copy).frame_at(0)
+    (capture_copy / "masks" / "noisy" / f"{frame.name}.json").unlink()
+    views = views_of(capture_copy)
+    assert views.labels(frame) is None
+    assert views.labels(frame) is None
+    assert views.labels(views.frame_at(1)) is not None
+    assert views_of(capture_copy, masks=False).labels(frame) is None
