@@ -36,7 +36,9 @@ def demo(scene: Path) -> None:
     for protocol in ("nvs", "click", "clusters"):
         run(f"evaluate {scene} {CAPTURE} --protocol {protocol}")
     sheet = scene / "renders" / "contact_sheet.png"
-    print(f"\nLook at {sheet}: photo, render, features, objects and the picked drill, side by side.")
+    print(
+        f"\nLook at {sheet}: photo, render, features, objects and the picked drill, side by side."
+    )
     if sys.stdout.isatty():
         Image.open(sheet).show()
 

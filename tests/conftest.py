@@ -48,8 +48,8 @@ SHORT_RUN = {  # the preset's intervals, for a run of hundreds of iterations on 
     "iterations": 450,
     "checkpoint_interval": 100,
     "appearance": {"sh_degree": 1, "sh_interval": 200},
-    "density": {"start": 100, "interval": 50, "reset_interval": 1000},
-    "contrastive": {"interval": 3, "min_pixels": 30, "feature_lr": 0.01},
+    "density": {"start": 100, "interval": 50, "reset_interval": 1.0},
+    "contrastive": {"interval": 2, "min_pixels": 30, "feature_lr": 0.01},
     "spatial": {"interval": 15, "anchors": 200},
 }
 

@@ -16,6 +16,7 @@ from splatseg.pictures import (
     highlight,
     label_palette,
     mark,
+    number_labels,
     paint_labels,
     scaled,
     to_uint8,
@@ -91,6 +92,18 @@ def test_a_mark_rings_its_point() -> None:
     assert (marked[40, 50] == 200).all()  # what was clicked on stays visible
     assert (image == 200).all()
     mark(image, 199.9, 0.0)  # partly outside
+
+
+def test_labels_are_numbered_where_there_is_room() -> None:
+    labels = np.zeros((100, 200), dtype=np.int64)
+    labels[20:80, 20:80] = 12
+    labels[2:5, 150:190] = 3  # too flat for a number
+    image = rgb(100, 200)
+    numbered = number_labels(image, labels)
+    changed = np.argwhere((numbered != image).any(axis=-1))
+    assert np.abs(changed.mean(axis=0) - (49.5, 49.5)).max() < 4
+    assert (labels[tuple(changed.T)] == 12).all()
+    assert np.array_equal(number_labels(image, np.zeros_like(labels)), image)
 
 
 @settings(max_examples=25, deadline=None)

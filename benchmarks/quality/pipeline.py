@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -43,7 +44,7 @@ def measure(options: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
     arguments = ["--masks", options.masks, "--iterations", str(options.iterations)]
     arguments += ["--seed", str(options.seed), "--preset", options.preset]
     training, seconds, memory = command(
-        ["train", str(capture), "-o", str(scene), *arguments, *extra]
+        ["train", str(capture), "-o", str(scene), "--restart", *arguments, *extra]
     )
     figures: dict[str, Any] = {
         "gaussians": training["gaussians"],
@@ -54,20 +55,31 @@ def measure(options: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
     figures |= {"objects_found": len(clusters["objects"]), "cluster_seconds": round(seconds, 1)}
     for protocol in PROTOCOLS:
         try:
-            report, _, _ = command(
-                ["evaluate", str(scene), str(capture), "--protocol", protocol]
-            )
+            report, _, _ = command(["evaluate", str(scene), str(capture), "--protocol", protocol])
         except SystemExit:
             continue
         figures[protocol] = report
     return figures
 
 
+def git(*arguments: str) -> str:
+    """What a git command prints."""
+    process = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    return process.stdout.strip()
+
+
+def processor() -> str:
+    """The processor's name, where the system tells."""
+    path = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", path.read_text()) if path.exists() else []
+    return names[0] if names else platform.processor()
+
+
 def record(options: argparse.Namespace, extra: list[str]) -> Path:
     """Measure, and write the record."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    commit = git("rev-parse", "--short", "HEAD")
+    if git("status", "--porcelain", "--untracked-files=no"):
+        commit += "-dirty"
     parts = options.capture.resolve().parts
     name = f"{parts[-2]}-{parts[-1]}"
     data = {
@@ -79,7 +91,7 @@ def record(options: argparse.Namespace, extra: list[str]) -> Path:
         "flags": extra,
         "commit": commit,
         "date": date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, shared with other work",
+        "machine": f"{os.cpu_count()} cores of {processor()}, {platform.machine()}, shared",
         "figures": measure(options, extra),
     }
     stem = f"{name}-{options.masks}-{options.preset}-{options.iterations}-{options.seed}"
@@ -92,7 +104,7 @@ def record(options: argparse.Namespace, extra: list[str]) -> Path:
 def table() -> str:
     """All records, one row each."""
     rows = [
-        "| scene | masks | preset, iterations | Gaussians | PSNR dB | click mIoU / mBIoU | at best t "
+        "| scene | masks | preset, iterations | Gaussians | PSNR dB | click mIoU / mBIoU | best t "
         "| click3 mIoU (worst) | clusters mIoU | training | peak |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -121,7 +133,7 @@ def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("capture", type=Path, nargs="?")
-    parser.add_argument("--scene", type=Path, help="scene folder to write")
+    parser.add_argument("--scene", type=Path, help="scene folder to write, replacing what is there")
     parser.add_argument("--masks")
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--iterations", type=int, default=7000)
@@ -130,8 +142,10 @@ def main() -> None:
     options, extra = parser.parse_known_args()
     if options.table:
         print(table())
-    else:
+    elif options.capture and options.scene and options.masks:
         print(record(options, extra))
+    else:
+        parser.error("give CAPTURE, --scene and --masks, or --table")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,9 @@ def main() -> None:
         seconds = cumulative(stats, file, each, rank)
         accounted += seconds
         print(f"{stage:26s} {seconds:8.1f} s {100 * seconds / total:5.1f} %")
-    print(f"{'everything else':26s} {total - accounted:8.1f} s {100 * (1 - accounted / total):5.1f} %")
+    print(
+        f"{'everything else':26s} {total - accounted:8.1f} s {100 * (1 - accounted / total):5.1f} %"
+    )
 
 
 if __name__ == "__main__":

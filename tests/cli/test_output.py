@@ -60,7 +60,7 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.2, "0 s"), (59.6, "1 min 00 s"), (754, "12 min 34 s"), (7384, "2 h 03 min")],
+    [(0.2, "0 s"), (59.6, "1 min 00 s"), (754.0, "12 min 34 s"), (7384.0, "2 h 03 min")],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert output._duration(seconds) == text

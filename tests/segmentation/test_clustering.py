@@ -1,6 +1,7 @@
 """Clusters of the trained scene, and the steps towards them on maps made by hand."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from splatseg.segmentation.clustering import (
     CHANNELS_AT_ONCE,
     EDGE_STEP,
     MIN_REGION_PIXELS,
+    SAME_OBJECT,
     find_prototypes,
+    merge_alike,
     nearest_prototypes,
     region_features,
     renumbered,
@@ -151,6 +154,25 @@ def test_equal_regions_are_a_cluster_too() -> None:
     """Perfect features are no division by zero."""
     prototypes = find_prototypes(around([0, 2], 6, spread=0.0), views=6)
     assert sorted(prototypes.argmax(dim=1).tolist()) == [0, 2]
+
+
+def test_prototypes_that_are_alike_are_merged() -> None:
+    """Two at a cosine above SAME_OBJECT, and one far from both."""
+    angle = math.acos((1 + SAME_OBJECT) / 2)
+    near = math.cos(angle) * axis(0) + math.sin(angle) * axis(1)
+    merged = merge_alike(torch.stack([axis(0), axis(2), near]))
+    assert len(merged) == 2
+    middle = F.normalize(axis(0) + near, dim=0)
+    assert (merged @ middle).max().item() == pytest.approx(1, abs=UNIT_TOLERANCE)
+    assert (merged @ axis(2)).max().item() == pytest.approx(1, abs=UNIT_TOLERANCE)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_prototypes_at_right_angles_stay(count: int) -> None:
+    prototypes = torch.eye(4)[:count]
+    merged = merge_alike(prototypes)
+    assert merged.shape == prototypes.shape
+    assert sorted(merged.argmax(dim=1).tolist()) == list(range(count))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

@@ -44,6 +44,12 @@ def read_split(path: Path) -> Split | None:
 
 def check_split(split: Split, names: Sequence[str]) -> None:
     """Refuse a split that leaves nothing to train on; warn of frames that do not exist."""
+    both = sorted(split.train & split.test)
+    if both:
+        raise SplatsegError(
+            f"{split.source} lists {both[0]} for training and for testing ({len(both)} such "
+            "frames); keep each frame in one of the lists"
+        )
     unknown = sorted((split.train | split.test) - set(names))
     if not split.train.intersection(names):
         hint = f" and names {unknown[0]}, which is no frame" if unknown else ""

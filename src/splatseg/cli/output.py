@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+MAX_TABLE_WIDTH = 1000  # characters
 PLAIN_INTERVAL = 10.0  # seconds between progress lines when stderr is no terminal
 
 
@@ -48,7 +49,9 @@ class Output:
             table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
         for row in rows:
             table.add_row(*[_cell(value) for value in row.values()])
-        self.console.print(table)
+        # At its own width: where there is no terminal, rich would squeeze it into 80 columns.
+        console = Console(stderr=self.as_json, highlight=False, width=MAX_TABLE_WIDTH)
+        console.print(table)
 
     def result(self, data: Mapping[str, Any]) -> None:
         """The command's result: printed with `--json` only."""

@@ -1,6 +1,7 @@
 """`splatseg train`."""
 
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -115,7 +116,7 @@ def train_with_defaults(preset: TrainConfig) -> type[Train]:
 def preset_config(arguments: list[str]) -> TrainConfig:
     """The configuration that `--preset` in the arguments names: the defaults of all other flags."""
     name: Any = DEFAULT_PRESET
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         if argument == "--preset":
             name = following
         elif argument.startswith("--preset="):

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from splatseg.capture import Capture, Frame
+from splatseg.capture import Capture, Frame, Lens
 from splatseg.errors import SplatsegError
 from splatseg.evaluation.protocols import (
     Query,
@@ -29,6 +29,7 @@ from splatseg.scene import Scene
 from splatseg.segmentation import (
     Click,
     feature_map,
+    on_photo,
     query_features,
     render_labels,
     similarity_map,
@@ -72,7 +73,7 @@ def _clicks(scene: Scene, root: Path, protocol: Literal["click", "click3"]) -> d
                 yield None
             else:
                 similarity = similarity_map(rendered, feature).numpy()
-                yield _at_truth_size(similarity, frame, shape, nearest=False)
+                yield on_photo(similarity, _lens_at(frame, shape))
 
     report = "click/1" if protocol == "click" else "click3/1"
     return clicks_report(report, score_clicks(queries, truth, predict))
@@ -100,17 +101,16 @@ def _clusters(scene: Scene, root: Path) -> dict[str, Any]:
 
     def predict(name: str) -> Integer[np.ndarray, "h w"]:
         rendered = render_labels(scene.gaussians, labels, test[name]).numpy()
-        return _at_truth_size(rendered, test[name], truth.maps[name].shape, nearest=True)
+        lens = _lens_at(test[name], truth.maps[name].shape)
+        return lens.warp_to_photo(rendered, nearest=True)
 
     return clusters_report(score_clusters(truth, predict), truth.names)
 
 
-def _at_truth_size(
-    image: np.ndarray, frame: Frame, shape: tuple[int, ...], nearest: bool
-) -> np.ndarray:
-    """A working image on the photo's grid, at the ground truth's size."""
+def _lens_at(frame: Frame, shape: tuple[int, ...]) -> Lens:
+    """The frame's lens for photos of the ground truth's size."""
     height, width = shape
-    return frame.lens.resized(width, height).warp_to_photo(image, nearest)
+    return frame.lens.resized(width, height)
 
 
 def _frames(scene: Scene, is_test: bool) -> list[Frame]:

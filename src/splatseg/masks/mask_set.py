@@ -95,7 +95,7 @@ def _choose_set(masks_root: Path, name: str | None) -> Path:
     if not sets:
         raise SplatsegError(
             f"{masks_root} holds no mask set: a folder with <frame>.json or <frame>.png for each "
-            "photo; make one with `splatseg masks`"
+            "photo"
         )
     if name is None and len(sets) > 1:
         raise SplatsegError(

@@ -173,8 +173,8 @@ def _verify(folder: Path, name: str, manifest: Manifest) -> None:
         raise cannot_read(path, error) from error
     if found != manifest.files[name]:
         raise SplatsegError(
-            f"{path} is not the file that was saved (its checksum differs); restore it, or give an "
-            "edited PLY features of its own with `splatseg lift`"
+            f"{path} is not the file that was saved (its checksum differs); restore it, or train "
+            "again"
         )
 
 

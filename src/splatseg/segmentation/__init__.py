@@ -5,6 +5,7 @@ from splatseg.segmentation.feature_maps import FeatureMap, feature_map, similari
 from splatseg.segmentation.picking import (
     THRESHOLD,
     Click,
+    on_photo,
     photo_masks,
     photo_similarity,
     query_features,
@@ -17,6 +18,7 @@ __all__ = [
     "FeatureMap",
     "cluster_gaussians",
     "feature_map",
+    "on_photo",
     "photo_masks",
     "photo_similarity",
     "query_features",

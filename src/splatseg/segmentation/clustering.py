@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from scipy import ndimage
-from sklearn.cluster import HDBSCAN, AgglomerativeClustering
+from scipy.cluster.hierarchy import fcluster, linkage
+from sklearn.cluster import HDBSCAN
 from torch import Tensor
 
 from splatseg.capture import Frame
@@ -118,14 +119,8 @@ def merge_alike(prototypes: Float[Tensor, "c f"]) -> Float[Tensor, "m f"]:
     """One prototype for each group whose mean cosine is at least SAME_OBJECT."""
     if len(prototypes) < 2:
         return prototypes
-    groups = torch.from_numpy(
-        AgglomerativeClustering(
-            n_clusters=None,
-            metric="cosine",
-            linkage="average",
-            distance_threshold=1 - SAME_OBJECT,
-        ).fit_predict(prototypes.numpy())
-    )
+    tree = linkage(prototypes.numpy(), method="average", metric="cosine")
+    groups = torch.from_numpy(fcluster(tree, 1 - SAME_OBJECT, criterion="distance") - 1).long()
     sums = torch.zeros(int(groups.max()) + 1, prototypes.shape[1])
     return F.normalize(sums.index_add(0, groups, prototypes), dim=1)
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatseg.capture import Frame
+from splatseg.capture import Frame, Lens
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.render import View, project, render, splat
@@ -96,7 +96,16 @@ def photo_similarity(
 ) -> Float[np.ndarray, "h w"]:
     """Similarity of every pixel of the photo as shipped to the nearest query; -1 on background."""
     features = feature_map(gaussians, project(gaussians, frame.camera))
-    return frame.lens.warp_to_photo(similarity_map(features, queries).numpy(), nearest=False)
+    return on_photo(similarity_map(features, queries).numpy(), frame.lens)
+
+
+def on_photo(similarity: Float[np.ndarray, "rows columns"], lens: Lens) -> Float[np.ndarray, "h w"]:
+    """A working view's similarities on the photo's grid; -1 where the view does not reach."""
+    warped = lens.warp_to_photo(similarity, nearest=False)
+    if lens.is_pinhole:
+        return warped
+    reached = lens.warp_to_photo(np.ones(similarity.shape, dtype=bool), nearest=True)
+    return np.where(reached, warped, np.float32(-1))
 
 
 def photo_masks(

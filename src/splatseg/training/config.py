@@ -53,6 +53,8 @@ class DensityConfig:
     """Larger ones, as a share of the extent, are pruned once opacities were reset."""
     reset_interval: float = 0.1
     """Share of all iterations between two opacity resets (3DGS: 3,000 of 30,000)."""
+    reset_stop: float = 0.3
+    """Share of all iterations after which opacities are not reset any more."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,6 @@ class ContrastiveConfig:
     adam: Literal["every_iteration", "on_gradient"] = "every_iteration"
     """Step Adam every iteration, so that momentum keeps moving features between two losses (the
     authors' code), or only when there is a gradient."""
-    copy_moments: bool = True
-    """Cloned and split Gaussians copy Adam's moments along with the feature. Started at zero, as
-    3DGS starts those of its own parameters, a new feature's first steps are several times longer
-    than its parent's, and rounds of density control undo much of what was learned."""
     to_geometry: bool = True
     """Let the loss's gradient reach opacity, scale, rotation and position."""
     to_density: bool = True
@@ -139,6 +137,16 @@ class TrainConfig:
         for name, value in not_negative.items():
             if not value >= 0:  # NaN is refused as well
                 raise SplatsegError(f"{name} is {value}; expected 0 or more")
+        if not self.density.reset_interval > 0:
+            raise SplatsegError(
+                f"density.reset_interval is {self.density.reset_interval}; expected a share of all "
+                "iterations above 0"
+            )
+        if not 0 < self.density.reset_interval <= 1:
+            raise SplatsegError(
+                f"density.reset_interval is {self.density.reset_interval}; expected a share of all "
+                "iterations, above 0 and at most 1"
+            )
         if not 0 <= self.appearance.sh_degree <= 3:
             raise SplatsegError(f"sh_degree is {self.appearance.sh_degree}; expected 0, 1, 2 or 3")
 

@@ -28,12 +28,11 @@ class Moments:
         """The state before the first step."""
         return Moments(torch.zeros_like(parameter), torch.zeros_like(parameter))
 
-    def select(self, source: Tensor, zeroed: Tensor | None) -> "Moments":
-        """The moments of the rows `source`, with zeros in the rows where `zeroed` is true."""
+    def rearranged(self, source: Tensor, is_new: Tensor) -> "Moments":
+        """The moments of the rows `source`, zero where `is_new`, as after density control."""
         first, second = self.first[source], self.second[source]
-        if zeroed is not None:
-            first[zeroed] = 0
-            second[zeroed] = 0
+        first[is_new] = 0
+        second[is_new] = 0
         return Moments(first, second)
 
 

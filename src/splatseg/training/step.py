@@ -191,12 +191,12 @@ def _control_density(state: TrainState, config: TrainConfig, extent: float) -> N
             generator=generator(config.seed, "split", state.iteration),
         )
         state.gaussians = rearranged.gaussians
-        copied = {"features"} if config.contrastive.copy_moments else set()
         state.moments = {
-            name: moments.select(rearranged.source, None if name in copied else rearranged.is_new)
+            name: moments.rearranged(rearranged.source, rearranged.is_new)
             for name, moments in state.moments.items()
         }
         state.statistics = DensityStatistics.zeros(len(state.gaussians))
-    if state.iteration >= settings.start and _is_due(state.iteration, reset_interval):
+    may_reset = settings.start <= state.iteration <= settings.reset_stop * config.iterations
+    if may_reset and _is_due(state.iteration, reset_interval):
         state.gaussians.logit_opacities.copy_(reset_opacities(state.gaussians.logit_opacities))
         state.moments["logit_opacities"] = Moments.zeros_like(state.gaussians.logit_opacities)
