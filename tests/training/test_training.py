@@ -28,7 +28,7 @@ from splatseg.training.views import TrainingViews
 
 MIN_PSNR = 28.0  # seeds 0 to 4 reach 29.6 to 30.7 dB
 MIN_CLICK_MIOU = 0.85  # seeds 0 to 4 reach 0.93 to 0.97; all pixels as the mask have 0.09
-MIN_RGB_PSNR = 22.0  # 150 iterations reach 24.0
+MIN_RGB_PSNR = 21.5  # 150 iterations reach 23.3
 
 # A run with everything in it: density rounds, an opacity reset, a degree of colour, idle steps.
 BUSY: dict[str, Any] = {
