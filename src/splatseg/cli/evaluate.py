@@ -26,13 +26,17 @@ class Evaluate:
     """Capture with held-out photos and, but for nvs, ground truth."""
     protocol: Protocol = "nvs"
     """nvs: held-out photos. click, click3: masks from clicks. clusters: all objects, no prompt."""
+    poses: Path | None = None
+    """The poses that the scene was trained with, if they were not the capture's own."""
     json: bool = False
     """Print one JSON object on stdout, and nothing else there."""
 
     def run(self, out: Output) -> dict[str, Any]:
         """Print the figures, and keep them in the scene."""
         scene = load_scene(self.scene)
-        capture = load_capture(self.capture)
+        # At the scene's own downscale, so that photos come from the files that it was trained on.
+        downscale = scene.config.get("downscale")
+        capture = load_capture(self.capture, downscale=downscale, poses=self.poses)
         report = evaluate(scene, capture, self.protocol)
         path = self.scene / "evaluation" / f"{self.protocol}.json"
         write_bytes(path, json.dumps(report, indent=1).encode())

@@ -19,6 +19,7 @@ from splatseg.pictures import RGB, FeatureColors, contact_sheet, highlight, pain
 from splatseg.render import project
 from splatseg.scene import Scene, load_scene
 from splatseg.segmentation import feature_map, render_labels
+from splatseg.segmentation.clustering import region_features
 
 Kind = Literal["photo", "color", "features", "clusters", "pick"]
 Which = Literal["test", "train", "all"]
@@ -26,7 +27,6 @@ Which = Literal["test", "train", "all"]
 SHEET_ROWS = 5
 SHEET_CELL = 400  # pixels
 PALETTE_VIEWS = 6  # views whose features decide on the colours
-PALETTE_SAMPLES = 4000  # pixels of each
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,10 @@ def _working_photo(scene: Scene, frame: Frame) -> RGB:
 
 
 def _feature_colors(scene: Scene) -> FeatureColors:
-    """One colour map for all views of the scene."""
+    """One colour map for all views of the scene.
+
+    Fitted to regions rather than pixels, or walls and floor would take all the colours.
+    """
     if scene.gaussians.features.shape[1] == 0:
         raise SplatsegError("the scene has no segmentation features to render; train with masks")
     frames = scene.frames
@@ -132,8 +135,7 @@ def _feature_colors(scene: Scene) -> FeatureColors:
     samples = []
     for frame in [frames[i] for i in chosen]:
         features = feature_map(scene.gaussians, project(scene.gaussians, frame.camera))
-        covered = features.features[features.covered]
-        samples.append(covered[:: max(1, len(covered) // PALETTE_SAMPLES)])
+        samples.append(region_features(features))
     return FeatureColors.fit(torch.cat(samples))
 
 

@@ -1,5 +1,6 @@
 """`splatseg train`."""
 
+import shutil
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -16,6 +17,7 @@ from splatseg.training import PRESETS, Preset, Progress, TrainConfig, train
 from splatseg.training.state import CHECKPOINT, check_identity, run_identity
 
 DEFAULT_PRESET: Preset = "paper"
+DERIVED = ("objects.json", "clusters.png", "picks", "renders", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Train:
     threads: int | None = None
     """CPU threads; all by default. Results repeat bit for bit for the same number."""
     restart: bool = False
-    """Discard what an earlier run left in the output folder."""
+    """Begin again: discard an earlier run in the output folder, with its picks and renders."""
     json: bool = False
     """Print one JSON object on stdout, and nothing else there."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(
@@ -55,7 +57,7 @@ class Train:
         capture = load_capture(self.capture, downscale=self.downscale, poses=self.poses)
         masks = self._open_masks(capture)
         if self.restart:
-            (folder / CHECKPOINT).unlink(missing_ok=True)
+            _discard_run(folder)
         elif (folder / "manifest.json").exists() and not (folder / CHECKPOINT).exists():
             return self._already_trained(folder, capture, masks, out)
         size = capture.frames[0].camera
@@ -93,6 +95,19 @@ class Train:
             out.next(f"splatseg cluster {folder}")
         out.next(f"splatseg render {folder}")
         return {"scene": str(folder)} | training
+
+
+def _discard_run(folder: Path) -> None:
+    """Delete the checkpoint, and what other commands derived from the scene to be replaced.
+
+    The scene itself stays until the new one takes its place.
+    """
+    for name in (CHECKPOINT, *DERIVED):
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _show(line: Any, progress: Progress) -> None:

@@ -31,12 +31,14 @@ class TrainState:
     statistics: DensityStatistics
     feature_step: int
     """Adam steps that the features have had; idle ones are caught up with when needed."""
+    seconds: float
+    """Time trained so far, in all processes that had a part in the run."""
 
     @staticmethod
     def start(gaussians: Gaussians) -> "TrainState":
         """Before the first iteration."""
         moments = {name: Moments.zeros_like(t) for name, t in gaussians.tensors().items()}
-        return TrainState(0, gaussians, moments, DensityStatistics.zeros(len(gaussians)), 0)
+        return TrainState(0, gaussians, moments, DensityStatistics.zeros(len(gaussians)), 0, 0.0)
 
 
 def save_checkpoint(folder: Path, state: TrainState, identity: dict[str, Any]) -> None:
@@ -51,6 +53,7 @@ def save_checkpoint(folder: Path, state: TrainState, identity: dict[str, Any]) -
     metadata = {
         "iteration": str(state.iteration),
         "feature_step": str(state.feature_step),
+        "seconds": str(state.seconds),
         "identity": json.dumps(identity),
     }
     write_tensors(folder / CHECKPOINT, tensors, metadata)
@@ -69,6 +72,7 @@ def load_checkpoint(folder: Path, identity: dict[str, Any]) -> TrainState | None
     try:
         found = json.loads(metadata["identity"])
         iteration, feature_step = int(metadata["iteration"]), int(metadata["feature_step"])
+        seconds = float(metadata["seconds"])
         names = list(Gaussians.__dataclass_fields__)
         moments = {n: Moments(tensors[f"moment1.{n}"], tensors[f"moment2.{n}"]) for n in names}
         statistics = DensityStatistics(
@@ -80,7 +84,7 @@ def load_checkpoint(folder: Path, identity: dict[str, Any]) -> TrainState | None
             f"{path} is not a training checkpoint ({error}); delete it or pass --restart"
         ) from error
     check_identity(found, identity, f"{folder} holds an unfinished run")
-    return TrainState(iteration, gaussians, moments, statistics, feature_step)
+    return TrainState(iteration, gaussians, moments, statistics, feature_step, seconds)
 
 
 def run_identity(config: TrainConfig, capture: Capture, masks: str | None) -> dict[str, Any]:

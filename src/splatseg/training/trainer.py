@@ -78,12 +78,12 @@ def train(
     _refuse_unwritable(folder)
     views = TrainingViews(capture, masks, config.contrastive.flattening, config.seed)
     try:
-        seconds = _run(state, views, config, capture.extent, folder, identity, report)
+        _run(state, views, config, capture.extent, folder, identity, report)
     except KeyboardInterrupt:
         save_checkpoint(folder, state, identity)
         raise
     catch_up_features(state, config)
-    training = {"seconds": round(seconds, 1), "gaussians": len(state.gaussians)}
+    training = {"seconds": round(state.seconds, 1), "gaussians": len(state.gaussians)}
     scene = Scene(
         gaussians=state.gaussians,
         frames=capture.frames,
@@ -142,14 +142,16 @@ def _run(
     folder: Path,
     identity: dict[str, Any],
     report: Callable[[Progress], None],
-) -> float:
-    """All iterations that are left; the seconds they took."""
-    first, began, smoothed = state.iteration, time.perf_counter(), None
+) -> None:
+    """All iterations that are left."""
+    first, before, smoothed = state.iteration, state.seconds, None
+    began = time.perf_counter()
     while state.iteration < config.iterations:
         with _interrupts_deferred():  # one in mid-step would leave a state that no step has
             loss = train_step(state, views, config, extent)
         smoothed = loss if smoothed is None else smoothed + (1 - LOSS_SMOOTHING) * (loss - smoothed)
         elapsed = time.perf_counter() - began
+        state.seconds = before + elapsed
         report(
             Progress(
                 *(state.iteration, config.iterations, smoothed, len(state.gaussians), elapsed),
@@ -159,4 +161,3 @@ def _run(
         unfinished = state.iteration < config.iterations
         if unfinished and state.iteration % config.checkpoint_interval == 0:
             save_checkpoint(folder, state, identity)
-    return time.perf_counter() - began
