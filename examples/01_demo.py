@@ -8,6 +8,7 @@ Runs the same commands that you would type; takes a few minutes on two CPU cores
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -15,26 +16,27 @@ from PIL import Image
 from splatseg.cli import main
 
 CAPTURE = Path(__file__).parent / "captures" / "tabletop-demo"
-ITERATIONS = 3000
+TRAINING = ("--iterations", "3000")
 CLICK = "frame_00037:302,248"  # on the power drill
 
 
-def run(command: str) -> None:
+def run(*arguments: object) -> None:
     """One splatseg command, shown as you would type it."""
-    print(f"\n$ splatseg {command}", flush=True)
-    status = main(shlex.split(command))
+    words = [str(argument) for argument in arguments]
+    print(f"\n$ splatseg {shlex.join(words)}", flush=True)
+    status = main(words)
     if status != 0:
         sys.exit(status)
 
 
-def demo(scene: Path) -> None:
+def demo(scene: Path, training: Sequence[str] = TRAINING) -> None:
     """Train on the demo capture, and show what the scene knows."""
-    run(f"train {CAPTURE} -o {scene} --masks hard --iterations {ITERATIONS}")
-    run(f"cluster {scene}")
-    run(f"pick {scene} --at {CLICK} --name drill")
-    run(f"render {scene} --pick drill")
+    run("train", CAPTURE, "-o", scene, "--masks", "hard", *training)
+    run("cluster", scene)
+    run("pick", scene, "--at", CLICK, "--name", "drill")
+    run("render", scene, "--pick", "drill")
     for protocol in ("nvs", "click", "clusters"):
-        run(f"evaluate {scene} {CAPTURE} --protocol {protocol}")
+        run("evaluate", scene, CAPTURE, "--protocol", protocol)
     sheet = scene / "renders" / "contact_sheet.png"
     print(
         f"\nLook at {sheet}: photo, render, features, objects and the picked drill, side by side."

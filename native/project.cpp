@@ -18,7 +18,6 @@ namespace splatseg {
 namespace SPLATSEG_ISA {
 namespace {
 
-constexpr float NEAR_PLANE = 0.01f;  // world units in front of the camera
 constexpr float BLUR = 0.3f;         // pixels², so that no Gaussian falls between pixels (3DGS)
 constexpr float MARGIN = 0.15f;      // of the image size, beyond its edge, where tx and ty clamp
 constexpr int MAX_SH = 16;
@@ -85,7 +84,7 @@ SPLATSEG_INLINE Projection project_lanes(const splatseg_gaussians& g, const spla
   const float* R = camera.rotation;
   const Vec3 m = {mean[0], mean[1], mean[2]};
   p.camera = Vec3{dot(vec(R), m), dot(vec(R + 3), m), dot(vec(R + 6), m)} + vec(camera.translation);
-  p.valid = p.camera.z > set1(NEAR_PLANE);
+  p.valid = p.camera.z > set1(camera.near_plane);
   // Invalid lanes get depth 1: their results are finite and then dropped.
   p.inv_z = set1(1.f) / select(p.valid, p.camera.z, set1(1.f));
   const F x = p.camera.x * p.inv_z, y = p.camera.y * p.inv_z;

@@ -13,7 +13,7 @@
 #define SPLATSEG_API __attribute__((visibility("default")))
 #endif
 
-#define SPLATSEG_ABI 1
+#define SPLATSEG_ABI 2
 #define SPLATSEG_OUT_OF_MEMORY 1
 
 #ifdef __cplusplus
@@ -26,6 +26,7 @@ typedef struct {
   float translation[3];
   float position[3]; /* camera centre in the world */
   float fx, fy, cx, cy;
+  float near_plane; /* Gaussians closer than this along the optical axis are not drawn */
   int32_t width, height;
 } splatseg_camera;
 

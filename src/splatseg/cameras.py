@@ -15,6 +15,7 @@ from torch import Tensor
 
 from splatseg.errors import SplatsegError
 
+NEAR = 0.01  # world units
 MAX_ROTATION_ERROR = 1e-3  # of R @ R.T against the identity: capture files round to a few digits
 
 
@@ -30,6 +31,8 @@ class Camera:
     cy: float
     width: int
     height: int
+    near: float = NEAR
+    """Gaussians closer than this along the optical axis are not drawn; world units."""
 
     def __post_init__(self) -> None:
         pose = self.cam_from_world
@@ -47,6 +50,8 @@ class Camera:
                 f"the camera has focal lengths ({self.fx}, {self.fy}) and size {self.width}x"
                 f"{self.height}; expected positive numbers"
             )
+        if not self.near > 0:
+            raise SplatsegError(f"the camera's near plane is {self.near}; expected a distance")
         if not all(math.isfinite(value) for value in (self.fx, self.fy, self.cx, self.cy)):
             raise SplatsegError(
                 f"the camera has focal lengths ({self.fx}, {self.fy}) and principal point "

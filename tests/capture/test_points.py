@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from splatseg.cameras import Camera
-from splatseg.capture.points import SAMPLED_POINTS, read_ply, sample_points
+from splatseg.capture.points import SAMPLED_POINTS, near_plane, read_ply, sample_points
 from splatseg.errors import SplatsegError
 
 XYZ = np.array([[0.5, -1.25, 2.0], [3.0, 4.0, 5.5]])
@@ -114,3 +114,13 @@ def test_sampled_points_scale_with_the_scene(maker):
 def test_one_camera_is_enough():
     points = sample_points(cameras([np.eye(4)]), 1.0)
     assert len(points.xyz) == SAMPLED_POINTS and (points.xyz[:, 2] > 0).all()
+
+
+def test_the_near_plane_lies_before_the_nearest_points_that_a_camera_sees() -> None:
+    camera = Camera(torch.eye(4, dtype=torch.float64), 100.0, 100.0, 50.0, 50.0, 100, 100)
+    depths = np.linspace(2.0, 4.0, 101)
+    seen = np.stack([np.zeros(101), np.zeros(101), depths], axis=1)
+    behind = -seen
+    beside = seen + [100.0, 0.0, -1.9]
+    assert near_plane(camera, np.vstack([seen, behind, beside])) == pytest.approx(0.5 * 2.04)
+    assert near_plane(camera, seen[:10]) == camera.near

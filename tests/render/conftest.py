@@ -154,7 +154,7 @@ def distance_to_cutoffs(gaussians: Gaussians, camera: Camera) -> float:
     distances = [
         (alpha / reference.MIN_ALPHA - 1).abs(),
         (alpha / reference.MAX_ALPHA - 1).abs(),
-        (view.depths - reference.NEAR_PLANE).abs(),
+        (view.depths - view.camera.near).abs(),
         view.depths.sort().values.diff(),
         (camera.fx * x + camera.cx + margin_x).abs(),
         (camera.fx * x + camera.cx - margin_x - camera.width).abs(),

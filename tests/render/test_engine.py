@@ -171,6 +171,7 @@ def test_without_a_library_the_message_says_what_to_do(monkeypatch: pytest.Monke
 
 
 def test_a_library_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "ABI", engine.ABI + 1)
-    with pytest.raises(SplatsegError, match="has ABI 1, expected 2; reinstall splatseg"):
+    built = engine.ABI
+    monkeypatch.setattr(engine, "ABI", built + 1)
+    with pytest.raises(SplatsegError, match=f"has ABI {built}, expected {built + 1}; reinstall"):
         engine.library.__wrapped__()

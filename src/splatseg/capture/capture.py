@@ -23,7 +23,7 @@ from splatseg.capture.image_cache import ImageCache, undistorted
 from splatseg.capture.lens import Lens
 from splatseg.capture.nerfstudio import read_transforms
 from splatseg.capture.photo import photo_size, read_photo, same_shape
-from splatseg.capture.points import Points, sample_points
+from splatseg.capture.points import Points, near_plane, sample_points
 from splatseg.capture.poses import PosedPhoto, Poses, naming
 from splatseg.capture.split import SPLIT_FILE, check_split, hold_out, read_split
 from splatseg.errors import SplatsegError
@@ -132,6 +132,8 @@ def load_capture(root: Path, *, downscale: int | None = None, poses: Path | None
     points = posed.points.finite()
     if len(points.xyz) == 0:
         points = _sampled_points(frames)
+    else:
+        frames = tuple(_with_near_plane(frame, points) for frame in frames)
     return Capture(root, frames, points.xyz, points.rgb, skipped, downscale)
 
 
@@ -243,6 +245,11 @@ def _shrunk_photo(root: Path, photo: str, lens: Lens, downscale: int) -> Path | 
         return None
     path = root / f"{PHOTO_FOLDER}_{downscale}" / below.relative_to(PHOTO_FOLDER)
     return path if path.is_file() else None
+
+
+def _with_near_plane(frame: Frame, points: Points) -> Frame:
+    camera = dataclasses.replace(frame.camera, near=near_plane(frame.camera, points.xyz))
+    return dataclasses.replace(frame, camera=camera)
 
 
 def _sampled_points(frames: Sequence[Frame]) -> Points:

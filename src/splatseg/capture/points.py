@@ -20,6 +20,10 @@ MAX_VOTERS = 64  # cameras that vote on a candidate: enough to tell the middle f
 SEEN_BY_SHARE = 0.25  # a point seen by a quarter of the cameras is as good as one seen by all
 NEAREST, FARTHEST = 0.1, 10.0  # depths of candidates, in scene extents: from tabletop to landscape
 
+NEAR_QUANTILE = 0.02  # of the depths of the points in view: the very nearest may be wrong
+NEAR_SHARE = 0.5  # of that depth: surfaces without points may be nearer than those with
+MIN_SEEN_POINTS = 50  # fewer tell nothing
+
 PLY_BYTE_ORDERS = {"ascii": "=", "binary_little_endian": "<", "binary_big_endian": ">"}
 PLY_TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1",
@@ -71,6 +75,20 @@ def sample_points(cameras: Sequence[Camera], extent: float) -> Points:
     best_first = np.argsort(-np.minimum(views, enough), kind="stable")
     xyz = candidates[best_first[:SAMPLED_POINTS]]
     return Points(xyz, np.full(xyz.shape, GREY, np.uint8))
+
+
+def near_plane(camera: Camera, xyz: Float[np.ndarray, "n 3"]) -> float:
+    """A near plane for `camera` in front of all that the points `xyz` say it sees.
+
+    What is nearer can only be a floater: Gaussians hung before a single camera explain its exposure
+    or its noise at no cost to the others, and veil every new view that looks past that camera.
+    """
+    seen = xyz[_sees(camera, xyz)]
+    if len(seen) < MIN_SEEN_POINTS:
+        return camera.near
+    pose = camera.cam_from_world.numpy()
+    depths = seen @ pose[2, :3] + pose[2, 3]
+    return NEAR_SHARE * float(np.quantile(depths, NEAR_QUANTILE))
 
 
 def _points_on_rays(

@@ -16,7 +16,7 @@ import splatseg
 from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
 
-ABI = 1
+ABI = 2
 LIBRARY_NAMES = {"win32": "splatseg_engine.dll", "darwin": "libsplatseg_engine.dylib"}
 
 
@@ -31,6 +31,7 @@ class CCamera(ctypes.Structure):
         ("fy", c_float),
         ("cx", c_float),
         ("cy", c_float),
+        ("near_plane", c_float),
         ("width", c_int32),
         ("height", c_int32),
     )
@@ -201,6 +202,7 @@ def camera_struct(camera: Camera) -> CCamera:
         camera.fy,
         camera.cx,
         camera.cy,
+        camera.near,
         camera.width,
         camera.height,
     )

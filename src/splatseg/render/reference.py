@@ -19,7 +19,6 @@ from splatseg.cameras import Camera
 from splatseg.gaussians import Gaussians
 from splatseg.render.view import View
 
-NEAR_PLANE = 0.01  # world units in front of the camera; Gaussians closer than this are dropped
 BLUR = 0.3  # pixels², added to the 2D covariance so that no Gaussian falls between pixels (3DGS)
 MARGIN = (
     0.15  # of the image size: beyond this the Jacobian is held, so grazing Gaussians stay finite
@@ -78,7 +77,7 @@ def project(gaussians: Gaussians, camera: Camera, sh_degree: int) -> View:
     pose = camera.cam_from_world.to(gaussians.means)
     in_camera = gaussians.means @ pose[:3, :3].T + pose[:3, 3]
     depths = in_camera[:, 2]
-    valid = depths > NEAR_PLANE
+    valid = depths > camera.near
     x, y, z = torch.where(valid[:, None], in_camera, 1.0).unbind(-1)
     means2d = torch.stack([camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy], dim=-1)
 
