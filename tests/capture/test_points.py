@@ -121,6 +121,6 @@ def test_the_near_plane_lies_before_the_nearest_points_that_a_camera_sees() -> N
     depths = np.linspace(2.0, 4.0, 101)
     seen = np.stack([np.zeros(101), np.zeros(101), depths], axis=1)
     behind = -seen
-    beside = seen + [100.0, 0.0, -1.9]
+    beside = seen + np.array([100.0, 0.0, -1.9])
     assert near_plane(camera, np.vstack([seen, behind, beside])) == pytest.approx(0.5 * 2.04)
     assert near_plane(camera, seen[:10]) == camera.near
