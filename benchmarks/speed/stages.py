@@ -30,7 +30,7 @@ STAGES = {
     "spatial regulariser": ("losses/spatial.py", "spatial_similarity_loss", 0),
     "density control": ("training/density.py", "densify", 0),
     "photos and masks": ("training/views.py", ("photo", "labels"), 0),
-    "checkpoints and saving": ("scene/files.py", "write_tensors", 0),
+    "checkpoints and saving": ("splatseg/files.py", "write_tensors", 0),
 }
 
 

@@ -18,8 +18,9 @@ from splatseg.cli import main
 from splatseg.cli.pick import parse_click
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import iou
+from splatseg.files import read_tensors
 from splatseg.masks import read_label_map
-from splatseg.scene import load_scene, read_ply, read_tensors
+from splatseg.scene import load_scene, read_ply
 from splatseg.segmentation import Click
 
 MIN_PICK_IOU = 0.7  # of the red ball in the view that is clicked; seeds 0 to 2 have 0.99

@@ -208,7 +208,7 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path, segments, monkeypatc
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(SplatsegError, match="disk full"):
         write_segments(path, segments.resized(2, 2), "a.jpg")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

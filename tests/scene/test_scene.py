@@ -12,16 +12,8 @@ import pytest
 import torch
 
 from splatseg.errors import SplatsegError
-from splatseg.scene import (
-    Scene,
-    add_metrics,
-    load_scene,
-    read_ply,
-    read_tensors,
-    save_labels,
-    save_scene,
-    write_tensors,
-)
+from splatseg.files import read_tensors, write_tensors
+from splatseg.scene import Scene, add_metrics, load_scene, read_ply, save_labels, save_scene
 
 SceneMaker = Callable[..., Scene]
 FILES = {"scene.ply", "features.safetensors", "manifest.json"}

@@ -337,7 +337,7 @@ def test_a_loss_that_is_no_number_names_the_frame(
         run_training(synthetic.root, config(), tmp_path)
 
 
-@pytest.mark.parametrize("broken", ["os.replace", "splatseg.scene.files.save_file"])
+@pytest.mark.parametrize("broken", ["os.replace", "splatseg.files.save_file"])
 def test_a_full_disk_leaves_the_last_checkpoint(
     broken: str, synthetic, config, run_training: Run, uninterrupted: Scene, tmp_path, monkeypatch
 ) -> None:

@@ -72,8 +72,8 @@ def undistorted(root: Path, frame: Frame) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _key(frame: Frame) -> str:
-    working = {k: v for k, v in frame.camera.to_json().items() if k != "cam_from_world"}
-    text = json.dumps([frame.lens.to_json(), working], sort_keys=True)
+    size = [frame.camera.width, frame.camera.height]
+    text = json.dumps([frame.lens.to_json(), size], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

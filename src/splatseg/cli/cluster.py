@@ -11,9 +11,9 @@ import tyro
 from splatseg.capture.resampling import resize
 from splatseg.cli.images import photo_or_render, save_image
 from splatseg.cli.output import Output
+from splatseg.files import write_bytes
 from splatseg.pictures import contact_sheet, number_labels, paint_labels, scaled
 from splatseg.scene import Scene, load_scene, save_labels
-from splatseg.scene.files import write_bytes
 from splatseg.segmentation import cluster_gaussians, render_labels
 from splatseg.segmentation.objects import object_table
 

@@ -10,8 +10,8 @@ import tyro
 from splatseg.capture import load_capture
 from splatseg.cli.output import Output
 from splatseg.evaluation.runner import Protocol, evaluate
+from splatseg.files import write_bytes
 from splatseg.scene import add_metrics, load_scene
-from splatseg.scene.files import write_bytes
 
 HEADLINES = ("miou", "mbiou", "biou2", "psnr", "ssim")
 

@@ -9,9 +9,10 @@ from PIL import Image
 
 from splatseg.capture import Frame
 from splatseg.capture.photo import read_photo
+from splatseg.files import replacing_file
 from splatseg.pictures import RGB, to_uint8
 from splatseg.render import render
-from splatseg.scene import Scene, replacing_file
+from splatseg.scene import Scene
 
 
 def photo_path(scene: Scene, frame: Frame) -> Path | None:

@@ -13,15 +13,10 @@ from splatseg.capture.resampling import resize
 from splatseg.cli.images import photo_or_render, save_image, save_mask
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
+from splatseg.files import replacing_folder, write_tensors
 from splatseg.masks import read_label_map
 from splatseg.pictures import contact_sheet, highlight, mark, scaled
-from splatseg.scene import (
-    Scene,
-    load_scene,
-    replacing_folder,
-    write_ply,
-    write_tensors,
-)
+from splatseg.scene import Scene, load_scene, write_ply
 from splatseg.segmentation import (
     THRESHOLD,
     Click,

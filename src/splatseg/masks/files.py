@@ -10,7 +10,6 @@ greyscale, or a palette, whose indices are the labels.
 import io
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from jaxtyping import Float, Integer, UInt
 from PIL import Image
 
 from splatseg.errors import SplatsegError
+from splatseg.files import write_bytes
 from splatseg.masks import rle
 from splatseg.masks.segments import MAX_SEGMENTS, Segments
 
@@ -56,7 +56,7 @@ def write_segments(path: Path, segments: Segments, image_file_name: str) -> None
         for index, counts in enumerate(segments.rles)
     ]
     text = json.dumps({"image": image, "annotations": annotations}, allow_nan=False)
-    _write_atomically(path, text.encode())
+    write_bytes(path, text.encode())
 
 
 def read_label_map(path: Path) -> UInt[np.ndarray, "h w"]:
@@ -83,7 +83,7 @@ def write_label_map(path: Path, label_map: Integer[np.ndarray, "h w"]) -> None:
         )
     buffer = io.BytesIO()
     Image.fromarray(label_map.astype(np.min_scalar_type(highest))).save(buffer, format="PNG")
-    _write_atomically(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 def _read_sa1b(path: Path) -> Segments:
@@ -149,14 +149,3 @@ def _field(parent: Any, name: str, kind: type | tuple[type, ...]) -> Any:
 
 def _if_known(name: str, value: float) -> dict[str, float]:
     return {} if math.isnan(value) else {name: float(value)}
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Write beside `path`, then rename: a reader sees the old file or the new one, never a half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

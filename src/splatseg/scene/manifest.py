@@ -8,7 +8,7 @@ from typing import Any
 
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
-from splatseg.scene.files import cannot_read, write_bytes
+from splatseg.files import cannot_read, write_bytes
 
 FORMAT = "splatseg scene"
 SCHEMA = 1  # goes up when an older splatseg could not read, or would misread, what is written

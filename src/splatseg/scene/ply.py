@@ -22,8 +22,8 @@ from numpy.lib.recfunctions import structured_to_unstructured
 from torch import Tensor
 
 from splatseg.errors import SplatsegError
+from splatseg.files import cannot_read, replacing_file
 from splatseg.gaussians import Gaussians
-from splatseg.scene.files import cannot_read, replacing_file
 
 MEANS = ("x", "y", "z")
 NORMALS = ("nx", "ny", "nz")

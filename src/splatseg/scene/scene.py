@@ -26,8 +26,8 @@ from torch import Tensor
 
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
+from splatseg.files import cannot_read, read_tensors, replacing_folder, write_tensors
 from splatseg.gaussians import Gaussians
-from splatseg.scene.files import cannot_read, read_tensors, replacing_folder, write_tensors
 from splatseg.scene.manifest import Manifest, read_manifest, write_manifest
 from splatseg.scene.ply import read_ply, write_ply
 

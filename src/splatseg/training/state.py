@@ -12,8 +12,8 @@ from typing import Any
 
 from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
+from splatseg.files import read_tensors, write_tensors
 from splatseg.gaussians import Gaussians
-from splatseg.scene import read_tensors, write_tensors
 from splatseg.training.config import TrainConfig
 from splatseg.training.density import DensityStatistics
 from splatseg.training.optimizer import Moments

@@ -12,9 +12,9 @@ from typing import Any
 
 from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
+from splatseg.files import cannot_write
 from splatseg.masks import MaskSet
 from splatseg.scene import Scene, save_scene
-from splatseg.scene.files import cannot_write
 from splatseg.training.config import TrainConfig
 from splatseg.training.initialize import gaussians_from_points
 from splatseg.training.randomness import generator

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from splatseg.errors import SplatsegError
-from splatseg.scene.files import (
+from splatseg.files import (
     read_tensors,
     replacing_file,
     replacing_folder,
