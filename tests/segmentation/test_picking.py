@@ -12,18 +12,20 @@ from splatseg.render import project
 from splatseg.scene import Scene
 from splatseg.segmentation import (
     Click,
+    feature_map,
     photo_masks,
     photo_similarity,
     query_features,
     select_gaussians,
 )
-from splatseg.segmentation.picking import mask_votes
+from splatseg.segmentation.picking import _neighbourhood, mask_votes
 
 MIN_VIEW_IOU = 0.6  # of a ball in any view; the lowest of seeds 0 to 4 are 0.85 to 0.93
 MIN_MEAN_IOU = 0.85  # over views and balls; seeds 0 to 4 have 0.94 to 0.97
 MIN_SELECTED_IN_BALL = 0.9  # share of the chosen Gaussians in or near it; seeds 0 to 2 have 0.96
 MARGIN = 0.12  # world units around a ball: a Gaussian's own size and the noise of its position
 BALLS = (1, 2, 3)
+EARLY_STOP = 2e-4  # whole images stop at a transmittance of 1e-4, block by block; pixels one by one
 
 
 def click_on(synthetic, object_id: int, frame: str | None = None) -> Click:
@@ -49,9 +51,34 @@ def test_a_click_finds_the_object_in_every_view(trained: Scene, synthetic) -> No
     assert np.mean(ious) > MIN_MEAN_IOU
 
 
-def test_a_query_is_a_unit_feature_that_its_pixel_has(trained: Scene, synthetic) -> None:
+def test_a_query_is_the_mean_of_the_unit_features_around_the_click(
+    trained: Scene, synthetic
+) -> None:
     click = click_on(synthetic, 1)
-    queries = queries_of(trained, click)
+    frame = next(f for f in trained.frames if f.name == click.frame)
+    shown = feature_map(trained.gaussians, project(trained.gaussians, frame.camera)).features
+    row, column = int(click.y), int(click.x)
+    for radius in (0, 1, 2):
+        window = shown[row - radius : row + radius + 1, column - radius : column + radius + 1]
+        expected = torch.nn.functional.normalize(window.flatten(0, 1).mean(dim=0), dim=0)
+        found = query_features(trained.gaussians, trained.frames, [click], radius)
+        assert torch.allclose(found[0], expected, atol=EARLY_STOP)
+
+
+def test_a_query_at_the_photos_corner_takes_the_pixels_there_are(trained: Scene) -> None:
+    frame = trained.frames[0]
+    found = _neighbourhood(torch.tensor([0, 0], dtype=torch.int32), 1, frame)
+    assert found.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+
+
+def test_a_negative_query_radius_is_refused(trained: Scene, synthetic) -> None:
+    with pytest.raises(SplatsegError, match="the query radius is -1; expected 0 or more"):
+        query_features(trained.gaussians, trained.frames, [click_on(synthetic, 1)], -1)
+
+
+def test_the_query_of_one_pixel_is_a_unit_feature_that_it_has(trained: Scene, synthetic) -> None:
+    click = click_on(synthetic, 1)
+    queries = query_features(trained.gaussians, trained.frames, [click], 0)
     assert queries.norm(dim=1).item() == pytest.approx(1, abs=1e-5)
     frame = next(f for f in trained.frames if f.name == click.frame)
     similarity = photo_similarity(trained.gaussians, frame, queries)

@@ -12,6 +12,7 @@ from splatseg.cli.output import Output
 from splatseg.evaluation.runner import Protocol, evaluate
 from splatseg.files import write_bytes
 from splatseg.scene import add_metrics, load_scene
+from splatseg.segmentation import QUERY_RADIUS
 
 HEADLINES = ("miou", "mbiou", "biou2", "psnr", "ssim")
 
@@ -26,6 +27,8 @@ class Evaluate:
     """Capture with held-out photos and, but for nvs, ground truth."""
     protocol: Protocol = "nvs"
     """nvs: held-out photos. click, click3: masks from clicks. clusters: all objects, no prompt."""
+    query_radius: int = QUERY_RADIUS
+    """A click's query is the mean over the pixels this far around it; 0: its own, as published."""
     poses: Path | None = None
     """The poses that the scene was trained with, if they were not the capture's own."""
     json: bool = False
@@ -37,7 +40,7 @@ class Evaluate:
         # At the scene's own downscale, so that photos come from the files that it was trained on.
         downscale = scene.config.get("downscale")
         capture = load_capture(self.capture, downscale=downscale, poses=self.poses)
-        report = evaluate(scene, capture, self.protocol)
+        report = evaluate(scene, capture, self.protocol, self.query_radius)
         path = self.scene / "evaluation" / f"{self.protocol}.json"
         write_bytes(path, json.dumps(report, indent=1).encode())
         headline = {name: report[name] for name in HEADLINES if name in report}

@@ -18,6 +18,7 @@ from splatseg.masks import read_label_map
 from splatseg.pictures import contact_sheet, highlight, mark, scaled
 from splatseg.scene import Scene, load_scene, write_ply
 from splatseg.segmentation import (
+    QUERY_RADIUS,
     THRESHOLD,
     Click,
     photo_masks,
@@ -43,6 +44,8 @@ class Pick:
     """Name of the pick: the folder SCENE/picks/NAME."""
     threshold: float = THRESHOLD
     """Cosine similarity to a click from which a pixel belongs to the object."""
+    query_radius: int = QUERY_RADIUS
+    """A click's query is the mean over the pixels this far around it; 0: its own, as published."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder to write instead of SCENE/picks/NAME."""
     json: bool = False
@@ -54,7 +57,7 @@ class Pick:
             raise SplatsegError(f"--threshold is {self.threshold}; expected a cosine in [-1, 1]")
         scene = load_scene(self.scene)
         clicks = [parse_click(text) for text in self.at]
-        queries = query_features(scene.gaussians, scene.frames, clicks)
+        queries = query_features(scene.gaussians, scene.frames, clicks, self.query_radius)
         folder = self._folder()
         pixels: dict[str, int] = {}
         with replacing_folder(folder) as new:

@@ -17,12 +17,13 @@ the capture decides which are which.
               scores 0. The mean over the objects that a test view shows.
 
 Both click protocols ask for the object's mask in every test view whose truth shows at least
-`MIN_TRUTH_PIXELS` of it: cosine similarity to the clicked pixel, at the truth's size, -1 where
-alpha < 0.5. A similarity of `THRESHOLD` or more is inside. Each mask is scored by IoU (`miou`),
-Boundary IoU at 2 % of the image diagonal (`mbiou`) and at 2 pixels (`biou2`); no answer scores 0.
-Means are over views, then over an object's clicks, then over objects. `best` is a diagnosis and
-no result: the same at the threshold of `THRESHOLDS` that suits the object best, judged by its
-mIoU against the truth (the lowest such threshold).
+`MIN_TRUTH_PIXELS` of it: cosine similarity to the click's query, at the truth's size, -1 where
+alpha < 0.5. The report's `query_radius` says which pixels around the click make up the query. A
+similarity of `THRESHOLD` or more is inside. Each mask is scored by IoU (`miou`), Boundary IoU at
+2 % of the image diagonal (`mbiou`) and at 2 pixels (`biou2`); no answer scores 0. Means are over
+views, then over an object's clicks, then over objects. `best` is a diagnosis and no result: the
+same at the threshold of `THRESHOLDS` that suits the object best, judged by its mIoU against the
+truth (the lowest such threshold).
 
 Pixel coordinates of a click are those of the photo as shipped; (0.5, 0.5) is a pixel's centre.
 Sizes are (width, height).

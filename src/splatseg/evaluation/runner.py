@@ -27,6 +27,7 @@ from splatseg.evaluation.truth import load_truth
 from splatseg.render import project, render
 from splatseg.scene import Scene
 from splatseg.segmentation import (
+    QUERY_RADIUS,
     Click,
     feature_map,
     on_photo,
@@ -38,13 +39,18 @@ from splatseg.segmentation import (
 Protocol = Literal["nvs", "click", "click3", "clusters"]
 
 
-def evaluate(scene: Scene, capture: Capture, protocol: Protocol) -> dict[str, Any]:
-    """The report of `protocol` (see protocols.py and reports.py) for `scene`."""
+def evaluate(
+    scene: Scene, capture: Capture, protocol: Protocol, query_radius: int = QUERY_RADIUS
+) -> dict[str, Any]:
+    """The report of `protocol` (see protocols.py and reports.py) for `scene`.
+
+    `query_radius` says how a click becomes a query: see `query_features`.
+    """
     if protocol == "nvs":
         return nvs_report(score_nvs(_test_photos(scene, capture)))
     if protocol == "clusters":
         return _clusters(scene, capture.root)
-    return _clicks(scene, capture.root, protocol)
+    return _clicks(scene, capture.root, protocol, query_radius)
 
 
 def _test_photos(scene: Scene, capture: Capture) -> Iterator[tuple[str, Tensor, Tensor]]:
@@ -54,7 +60,9 @@ def _test_photos(scene: Scene, capture: Capture) -> Iterator[tuple[str, Tensor, 
             yield frame.name, render(scene.gaussians, frame.camera).image, photo
 
 
-def _clicks(scene: Scene, root: Path, protocol: Literal["click", "click3"]) -> dict[str, Any]:
+def _clicks(
+    scene: Scene, root: Path, protocol: Literal["click", "click3"], query_radius: int
+) -> dict[str, Any]:
     train_sizes = _photo_sizes(_frames(scene, is_test=False))
     test = {frame.name: frame for frame in _frames(scene, is_test=True)}
     truth = load_truth(root, _photo_sizes(test.values()))
@@ -62,7 +70,7 @@ def _clicks(scene: Scene, root: Path, protocol: Literal["click", "click3"]) -> d
         queries = click_queries(load_truth(root, train_sizes), train_sizes)
     else:
         queries = click3_queries(root, truth.names, train_sizes)
-    features = {query: _feature(scene, query) for query in queries}
+    features = {query: _feature(scene, query, query_radius) for query in queries}
 
     def predict(name: str, asked: Sequence[Query]) -> Iterator[Float[np.ndarray, "h w"] | None]:
         frame, shape = test[name], truth.maps[name].shape
@@ -76,14 +84,15 @@ def _clicks(scene: Scene, root: Path, protocol: Literal["click", "click3"]) -> d
                 yield on_photo(similarity, _lens_at(frame, shape))
 
     report = "click/1" if protocol == "click" else "click3/1"
-    return clicks_report(report, score_clicks(queries, truth, predict))
+    scores = score_clicks(queries, truth, predict)
+    return clicks_report(report, scores) | {"query_radius": query_radius}
 
 
-def _feature(scene: Scene, query: Query) -> Float[Tensor, "1 f"] | None:
+def _feature(scene: Scene, query: Query, radius: int) -> Float[Tensor, "1 f"] | None:
     """The clicked feature; None where the click hits nothing, which scores 0."""
     click = Click(query.frame, query.x, query.y)
     try:
-        return query_features(scene.gaussians, scene.frames, [click])
+        return query_features(scene.gaussians, scene.frames, [click], radius)
     except SplatsegError:
         if scene.gaussians.features.shape[1] == 0:
             raise

@@ -3,6 +3,7 @@
 from splatseg.segmentation.clustering import cluster_gaussians, render_labels
 from splatseg.segmentation.feature_maps import FeatureMap, feature_map, similarity_map
 from splatseg.segmentation.picking import (
+    QUERY_RADIUS,
     THRESHOLD,
     Click,
     on_photo,
@@ -13,6 +14,7 @@ from splatseg.segmentation.picking import (
 )
 
 __all__ = [
+    "QUERY_RADIUS",
     "THRESHOLD",
     "Click",
     "FeatureMap",

@@ -1,6 +1,8 @@
 """Picking an object: from clicks to its mask in every view (Eq. 6) and its Gaussians in 3D.
 
-A click's query is the rendered feature at the clicked pixel. A pixel belongs to the object where
+A click's query is the rendered feature at the clicked pixel, in the paper that of this one pixel;
+here, the mean of the pixel and its eight neighbours, because one pixel's feature is noisy on small
+things (on a thin marker the difference was 0.59 to 0.81 IoU). A pixel belongs to the object where
 its cosine similarity to a query is at least the threshold, 0.7 in the paper, and, ours, where
 something was hit at all.
 
@@ -16,7 +18,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatseg.capture import Frame, Lens
@@ -26,6 +28,7 @@ from splatseg.render import View, project, render, splat
 from splatseg.segmentation.feature_maps import MIN_COVERAGE, feature_map, similarity_map
 
 THRESHOLD = 0.7  # Eq. 6
+QUERY_RADIUS = 1  # pixels of the working image; 0 is the paper's single pixel
 MIN_VOTE_SHARE = 0.5  # of a Gaussian's visible weight that must lie in the object's masks
 
 Selection3D = Literal["votes", "features"]
@@ -41,9 +44,12 @@ class Click:
 
 
 def query_features(
-    gaussians: Gaussians, frames: Sequence[Frame], clicks: Sequence[Click]
+    gaussians: Gaussians,
+    frames: Sequence[Frame],
+    clicks: Sequence[Click],
+    radius: int = QUERY_RADIUS,
 ) -> Float[Tensor, "q f"]:
-    """The unit feature under each click.
+    """The unit feature under each click: the mean over the pixels up to `radius` away from it.
 
     Raises:
         SplatsegError: a click outside its photo or on background, an unknown frame, or a scene
@@ -54,24 +60,39 @@ def query_features(
             "the scene has no segmentation features (it was trained with --preset rgb); train it "
             "with masks first"
         )
+    if radius < 0:
+        raise SplatsegError(f"the query radius is {radius}; expected 0 or more pixels")
     by_name = {frame.name: frame for frame in frames}
-    return torch.stack([_query(gaussians, by_name, click) for click in clicks])
+    return torch.stack([_query(gaussians, by_name, click, radius) for click in clicks])
 
 
-def _query(gaussians: Gaussians, frames: dict[str, Frame], click: Click) -> Float[Tensor, " f"]:
+def _query(
+    gaussians: Gaussians, frames: dict[str, Frame], click: Click, radius: int
+) -> Float[Tensor, " f"]:
     if click.frame not in frames:
         some = ", ".join(sorted(frames)[:3])
         raise SplatsegError(f"there is no frame {click.frame}; the scene has {some}, ...")
     frame = frames[click.frame]
-    pixel = _working_pixel(frame, click)
+    pixels = _neighbourhood(_working_pixel(frame, click), radius, frame)
     with torch.no_grad():
-        sample = render(project(gaussians, frame.camera), gaussians.features, pixel[None])
-    if sample.alpha.item() < MIN_COVERAGE:
+        samples = render(project(gaussians, frame.camera), gaussians.features, pixels)
+    covered = samples.alpha >= MIN_COVERAGE
+    if not bool(covered[0]):
         raise SplatsegError(
             f"the click at {click.x:g},{click.y:g} in {click.frame} is on empty background; "
             "click on something that was reconstructed"
         )
-    return F.normalize(sample.image[0], dim=0)
+    return F.normalize(F.normalize(samples.image[covered], dim=1).mean(dim=0), dim=0)
+
+
+def _neighbourhood(pixel: Int[Tensor, " 2"], radius: int, frame: Frame) -> Int[Tensor, "m 2"]:
+    """The pixels up to `radius` away on each axis, in the working image; `pixel` itself first."""
+    steps = torch.arange(-radius, radius + 1, dtype=torch.int32)
+    offsets = torch.cartesian_prod(steps, steps).reshape(-1, 2)
+    nearest_first = offsets.abs().sum(dim=1).argsort(stable=True)
+    around = pixel + offsets[nearest_first]
+    size = torch.tensor([frame.camera.width, frame.camera.height])
+    return around[((around >= 0) & (around < size)).all(dim=1)]
 
 
 def _working_pixel(frame: Frame, click: Click) -> Tensor:
