@@ -20,7 +20,13 @@ from pathlib import Path
 from typing import Any
 
 RECORDS = Path(__file__).parent / "records"
-PROTOCOLS = ("nvs", "click", "click3", "clusters")
+PROTOCOLS = {
+    "nvs": ["--protocol", "nvs"],
+    "click_one_pixel": ["--protocol", "click", "--query-radius", "0"],
+    "click": ["--protocol", "click"],
+    "click3": ["--protocol", "click3"],
+    "clusters": ["--protocol", "clusters"],
+}
 
 
 def command(arguments: list[str]) -> tuple[dict[str, Any], float, float]:
@@ -38,27 +44,34 @@ def command(arguments: list[str]) -> tuple[dict[str, Any], float, float]:
     return json.loads(output), seconds, usage.ru_maxrss / 2**20
 
 
-def measure(options: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
-    """All figures of one run; protocols whose truth the capture lacks are left out."""
-    capture, scene = options.capture, options.scene
+def train(options: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
+    """Train, and what it took."""
     arguments = ["--masks", options.masks, "--iterations", str(options.iterations)]
-    arguments += ["--seed", str(options.seed), "--preset", options.preset]
-    training, seconds, memory = command(
-        ["train", str(capture), "-o", str(scene), "--restart", *arguments, *extra]
+    arguments += ["--seed", str(options.seed), "--preset", options.preset, "--restart"]
+    result, seconds, memory = command(
+        ["train", str(options.capture), "-o", str(options.scene), *arguments, *extra]
     )
-    figures: dict[str, Any] = {
-        "gaussians": training["gaussians"],
+    return {
+        "gaussians": result["gaussians"],
         "training_seconds": round(seconds, 1),
         "training_peak_gib": round(memory, 2),
     }
-    clusters, seconds, memory = command(["cluster", str(scene)])
-    figures |= {"objects_found": len(clusters["objects"]), "cluster_seconds": round(seconds, 1)}
-    for protocol in PROTOCOLS:
+
+
+def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """Cluster, and score by all protocols; those whose truth the capture lacks are left out."""
+    clusters, seconds, _ = command(["cluster", str(options.scene)])
+    figures: dict[str, Any] = {
+        "objects_found": len(clusters["objects"]),
+        "cluster_seconds": round(seconds, 1),
+    }
+    for name, flags in PROTOCOLS.items():
         try:
-            report, _, _ = command(["evaluate", str(scene), str(capture), "--protocol", protocol])
+            figures[name], _, _ = command(
+                ["evaluate", str(options.scene), str(options.capture), *flags]
+            )
         except SystemExit:
             continue
-        figures[protocol] = report
     return figures
 
 
@@ -76,26 +89,30 @@ def processor() -> str:
 
 
 def record(options: argparse.Namespace, extra: list[str]) -> Path:
-    """Measure, and write the record."""
+    """Measure, and write the record; with `--refresh` keep what it says of the training."""
     commit = git("rev-parse", "--short", "HEAD")
-    if git("status", "--porcelain", "--untracked-files=no"):
+    if git("status", "--porcelain", "--untracked-files=no", "--", "src", "native"):
         commit += "-dirty"
     parts = options.capture.resolve().parts
     name = f"{parts[-2]}-{parts[-1]}"
-    data = {
-        "scene": name,
-        "masks": options.masks,
-        "preset": options.preset,
-        "iterations": options.iterations,
-        "seed": options.seed,
-        "flags": extra,
-        "commit": commit,
-        "date": date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores of {processor()}, {platform.machine()}, shared",
-        "figures": measure(options, extra),
-    }
     stem = f"{name}-{options.masks}-{options.preset}-{options.iterations}-{options.seed}"
-    path = RECORDS / f"{stem}-{commit}.json"
+    path = RECORDS / f"{stem}.json"
+    if options.refresh:
+        data = json.loads(path.read_text())
+    else:
+        data = {
+            "scene": name,
+            "masks": options.masks,
+            "preset": options.preset,
+            "iterations": options.iterations,
+            "seed": options.seed,
+            "flags": extra,
+            "machine": f"{os.cpu_count()} cores of {processor()}, {platform.machine()}, shared",
+            "trained": {"commit": commit, "date": date.today().isoformat()},
+            "figures": train(options, extra),
+        }
+    data["evaluated"] = {"commit": commit, "date": date.today().isoformat()}
+    data["figures"] |= evaluate(options)
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(data, indent=1) + "\n")
     return path
@@ -104,14 +121,14 @@ def record(options: argparse.Namespace, extra: list[str]) -> Path:
 def table() -> str:
     """All records, one row each."""
     rows = [
-        "| scene | masks | preset, iterations | Gaussians | PSNR dB | click mIoU / mBIoU | best t "
-        "| click3 mIoU (worst) | clusters mIoU | training | peak |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| scene | masks | preset, iterations | Gaussians | PSNR dB | click mIoU / mBIoU "
+        "| one pixel | best t | click3 mIoU (worst) | clusters mIoU | training | peak |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for path in sorted(RECORDS.glob("*.json")):
         data = json.loads(path.read_text())
         f = data["figures"]
-        click, click3 = f.get("click"), f.get("click3")
+        click, one_pixel, click3 = f.get("click"), f.get("click_one_pixel"), f.get("click3")
         cells = [
             data["scene"],
             data["masks"],
@@ -119,6 +136,7 @@ def table() -> str:
             f"{f['gaussians']:,}",
             f"{f['nvs']['psnr']:.2f}",
             f"{click['miou']:.3f} / {click['mbiou']:.3f}" if click else "–",
+            f"{one_pixel['miou']:.3f}" if one_pixel else "–",
             f"{click['best']['miou']:.3f}" if click else "–",
             f"{click3['miou']:.3f} ({click3['worst']['miou']:.3f})" if click3 else "–",
             f"{f['clusters']['miou']:.3f}" if "clusters" in f else "–",
@@ -138,6 +156,7 @@ def main() -> None:
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--iterations", type=int, default=7000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--refresh", action="store_true", help="evaluate again, do not train")
     parser.add_argument("--table", action="store_true")
     options, extra = parser.parse_known_args()
     if options.table:
