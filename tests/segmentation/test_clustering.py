@@ -18,6 +18,7 @@ from splatseg.scene import Scene
 from splatseg.segmentation import FeatureMap, cluster_gaussians, render_labels
 from splatseg.segmentation.clustering import (
     CHANNELS_AT_ONCE,
+    EDGE_SIMILARITIES,
     EDGE_STEP,
     MIN_REGION_PIXELS,
     SAME_OBJECT,
@@ -25,11 +26,13 @@ from splatseg.segmentation.clustering import (
     merge_alike,
     nearest_prototypes,
     region_features,
+    regions_between_edges,
     renumbered,
 )
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
 
 MIN_CLUSTER_IOU = 0.9  # of a ball over all views; seeds 0 to 4 have 0.97 or more
+ALIKE = 0.9  # cosine below which pixels of the maps made here lie on an edge
 UNIT_TOLERANCE = 1e-5  # of float32 sums over some thousand pixels
 
 
@@ -85,14 +88,14 @@ def test_a_scene_without_features_has_no_clusters(trained: Scene) -> None:
 def test_two_halves_are_two_regions() -> None:
     halves = torch.zeros(20, 40, dtype=torch.long)
     halves[:, 20:] = 2
-    found = region_features(map_of(halves))
+    found = regions_between_edges(map_of(halves), ALIKE)
     assert torch.allclose(found, torch.stack([axis(0), axis(2)]), atol=UNIT_TOLERANCE)
 
 
 def test_regions_of_one_feature_that_do_not_touch_are_two() -> None:
     stripes = torch.zeros(20, 60, dtype=torch.long)
     stripes[:, 20:40] = 1
-    found = region_features(map_of(stripes))
+    found = regions_between_edges(map_of(stripes), ALIKE)
     assert found.argmax(dim=1).sort().values.tolist() == [0, 0, 1]
 
 
@@ -100,14 +103,16 @@ def test_small_regions_are_left_out() -> None:
     side = int((MIN_REGION_PIXELS - 1) ** 0.5)
     spot = torch.zeros(30, 30, dtype=torch.long)
     spot[10 : 10 + side, 10 : 10 + side] = 3
-    assert region_features(map_of(spot)).argmax(dim=1).tolist() == [0]
+    assert regions_between_edges(map_of(spot), ALIKE).argmax(dim=1).tolist() == [0]
 
 
 def test_what_is_not_covered_is_no_region() -> None:
     covered = torch.zeros(30, 30, dtype=torch.bool)
-    assert region_features(map_of(torch.zeros(30, 30, dtype=torch.long), covered)).shape == (0, 4)
+    assert regions_between_edges(
+        map_of(torch.zeros(30, 30, dtype=torch.long), covered), ALIKE
+    ).shape == (0, 4)
     covered[:, :12] = True
-    found = region_features(map_of(torch.ones(30, 30, dtype=torch.long), covered))
+    found = regions_between_edges(map_of(torch.ones(30, 30, dtype=torch.long), covered), ALIKE)
     assert torch.allclose(found, axis(1)[None], atol=UNIT_TOLERANCE)
 
 
@@ -117,21 +122,29 @@ def test_a_soft_edge_is_an_edge() -> None:
     angle[:, 30:] = torch.pi / 3
     angle[:, 30 : 30 + EDGE_STEP] = torch.linspace(0, torch.pi / 3, EDGE_STEP + 2)[1:-1]
     features = torch.stack([angle.cos(), angle.sin()], dim=-1)
-    found = region_features(FeatureMap(features, torch.ones(20, 60, dtype=torch.bool)))
+    found = regions_between_edges(FeatureMap(features, torch.ones(20, 60, dtype=torch.bool)), ALIKE)
     assert len(found) == 2
 
 
 def test_a_slow_change_is_no_edge() -> None:
     angle = torch.linspace(0, torch.pi / 2, 90).repeat(20, 1)
     features = torch.stack([angle.cos(), angle.sin()], dim=-1)
-    found = region_features(FeatureMap(features, torch.ones(20, 90, dtype=torch.bool)))
+    found = regions_between_edges(FeatureMap(features, torch.ones(20, 90, dtype=torch.bool)), ALIKE)
     middle = torch.tensor([[1.0, 1.0]]) / 2**0.5
     assert torch.allclose(found, middle, atol=1e-3)  # symmetric about 45 degrees
 
 
+def test_regions_are_pooled_over_all_strictnesses() -> None:
+    halves = torch.zeros(20, 40, dtype=torch.long)
+    halves[:, 20:] = 1
+    found = region_features(map_of(halves))
+    once = regions_between_edges(map_of(halves), ALIKE)
+    assert torch.allclose(found, once.repeat(len(EDGE_SIMILARITIES), 1), atol=UNIT_TOLERANCE)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 2)])
 def test_tiny_maps_have_regions_too(shape: tuple[int, int]) -> None:
-    found = region_features(map_of(torch.zeros(shape, dtype=torch.long)))
+    found = regions_between_edges(map_of(torch.zeros(shape, dtype=torch.long)), ALIKE)
     assert found.shape == (1 if shape[0] * shape[1] >= MIN_REGION_PIXELS else 0, 4)
 
 

@@ -33,9 +33,11 @@ from splatseg.render import project, render, splat
 from splatseg.segmentation.feature_maps import MIN_COVERAGE, FeatureMap, feature_map
 
 # Blending softens edges over a few pixels, along which neighbours are all alike: so pixels this far
-# apart are compared, and those less alike than this lie on an edge.
+# apart are compared, and those less alike lie on an edge.
 EDGE_STEP = 2
-EDGE_SIMILARITY = 0.9
+# At several strictnesses: soft features leak through edges at the lower ones, thin things keep no
+# interior at the higher ones.
+EDGE_SIMILARITIES = (0.99, 0.95, 0.9)
 MIN_REGION_PIXELS = 30
 MIN_VIEW_SHARE = 0.15  # a cluster has regions in about this share of the views, at least
 MIN_CLUSTER_REGIONS = 3
@@ -76,11 +78,19 @@ def cluster_gaussians(
 
 
 def region_features(features: FeatureMap) -> Float[Tensor, "r f"]:
-    """Mean unit feature of every connected region between the edges of a feature map."""
+    """Mean unit feature of every region of a feature map, at each of EDGE_SIMILARITIES."""
+    return torch.cat([regions_between_edges(features, alike) for alike in EDGE_SIMILARITIES])
+
+
+def regions_between_edges(features: FeatureMap, alike: float) -> Float[Tensor, "r f"]:
+    """Mean unit feature of every connected region between the edges of a feature map.
+
+    An edge is where pixels EDGE_STEP apart have a cosine below `alike`.
+    """
     unit, interior = features.features, features.covered.clone()
     step = EDGE_STEP
-    alike_across = (unit[:, step:] * unit[:, :-step]).sum(dim=-1) >= EDGE_SIMILARITY
-    alike_down = (unit[step:] * unit[:-step]).sum(dim=-1) >= EDGE_SIMILARITY
+    alike_across = (unit[:, step:] * unit[:, :-step]).sum(dim=-1) >= alike
+    alike_down = (unit[step:] * unit[:-step]).sum(dim=-1) >= alike
     interior[:, step:] &= alike_across
     interior[:, :-step] &= alike_across
     interior[step:] &= alike_down
