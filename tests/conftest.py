@@ -9,13 +9,10 @@ some balls cut in two and some missed. All of it is the same on every run.
 import dataclasses
 import json
 import math
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does, before torch
 
 import numpy as np
 import pytest
@@ -31,6 +28,10 @@ from splatseg.pictures import to_uint8
 from splatseg.render import project, render
 from splatseg.scene import Scene, load_scene
 from splatseg.training import PRESETS, Progress, TrainConfig, train
+
+# Torch's OpenMP threads spin between calls, which under load slows the engine's own threads down
+# tenfold and more; the command line sets OMP_WAIT_POLICY, which is too late here.
+torch.set_num_threads(1)
 
 WIDTH, HEIGHT, FOCAL = 96, 72, 110.0
 VIEWS = 10

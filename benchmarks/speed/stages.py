@@ -9,9 +9,12 @@ up each stage.
 import argparse
 import cProfile
 import dataclasses
+import os
 import pstats
 import tempfile
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does, before torch
 
 from splatseg.capture import load_capture
 from splatseg.masks import open_masks
@@ -26,7 +29,7 @@ STAGES = {
     "blending backward": ("render/native.py", "backward", 1),
     "L1 + SSIM with gradient": ("render/native.py", "photometric_parts", 0),
     "Adam": ("training/optimizer.py", "adam_steps", 0),
-    "contrastive loss": ("losses/contrastive.py", "contrastive_loss", 0),
+    "contrastive loss, forward": ("losses/contrastive.py", "contrastive_loss", 0),
     "spatial regulariser": ("losses/spatial.py", "spatial_similarity_loss", 0),
     "density control": ("training/density.py", "densify", 0),
     "photos and masks": ("training/views.py", ("photo", "labels"), 0),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_write
@@ -78,7 +80,8 @@ def train(
     _refuse_unwritable(folder)
     views = TrainingViews(capture, masks, config.contrastive.flattening, config.seed)
     try:
-        _run(state, views, config, capture.extent, folder, identity, report)
+        with _one_torch_thread():
+            _run(state, views, config, capture.extent, folder, identity, report)
     except KeyboardInterrupt:
         save_checkpoint(folder, state, identity)
         raise
@@ -94,6 +97,20 @@ def train(
     save_scene(folder, scene)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return scene
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Leave the cores to the engine: torch's OpenMP threads spin between calls.
+
+    Under load that slowed training down tenfold and more, and torch has little to do in it.
+    """
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def _refuse_unwritable(folder: Path) -> None:
