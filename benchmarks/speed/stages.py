@@ -9,12 +9,9 @@ up each stage.
 import argparse
 import cProfile
 import dataclasses
-import os
 import pstats
 import tempfile
 from pathlib import Path
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does, before torch
 
 from splatseg.capture import load_capture
 from splatseg.masks import open_masks
