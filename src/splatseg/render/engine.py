@@ -83,7 +83,8 @@ def find_library() -> Path | None:
     An editable install keeps it in another folder of the package's search path.
     """
     name = LIBRARY_NAMES.get(sys.platform, "libsplatseg_engine.so")
-    candidates = [Path(folder) / "render" / name for folder in splatseg.__path__]
+    folders = [*splatseg.__path__, *(str(Path(entry) / "splatseg") for entry in sys.path)]
+    candidates = [Path(folder) / "render" / name for folder in folders]
     return next((path for path in candidates if path.is_file()), None)
 
 
