@@ -157,6 +157,7 @@ def test_the_library_is_found_in_any_folder_of_the_package(
     built.touch()
     find = engine.find_library.__wrapped__
     monkeypatch.setattr(splatseg, "__path__", [str(tmp_path / "elsewhere"), str(tmp_path)])
+    monkeypatch.setattr("sys.path", [])
     assert find() == built
     built.unlink()
     assert find() is None
