@@ -29,8 +29,8 @@ from splatseg.render import project, render
 from splatseg.scene import Scene, load_scene
 from splatseg.training import PRESETS, Progress, TrainConfig, train
 
-# Torch's OpenMP threads spin between calls, which under load slows the engine's own threads down
-# tenfold and more; the command line sets OMP_WAIT_POLICY, which is too late here.
+# Torch's OpenMP threads spin between calls, which under load slows the engine's own threads down;
+# the command line sets OMP_WAIT_POLICY, which is too late here.
 torch.set_num_threads(1)
 
 WIDTH, HEIGHT, FOCAL = 96, 72, 110.0

@@ -103,7 +103,7 @@ def train(
 def _one_torch_thread() -> Iterator[None]:
     """Leave the cores to the engine: torch's OpenMP threads spin between calls.
 
-    Under load that slowed training down tenfold and more, and torch has little to do in it.
+    Under load that made the tests' scene take 28 s instead of 5, and torch has little to do in it.
     """
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
