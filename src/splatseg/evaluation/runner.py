@@ -3,7 +3,7 @@
 Photos, prompts and ground truth come from the capture; cameras and the split from the scene.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -126,5 +126,5 @@ def _frames(scene: Scene, is_test: bool) -> list[Frame]:
     return [frame for frame in scene.frames if frame.is_test == is_test]
 
 
-def _photo_sizes(frames: Any) -> dict[str, tuple[int, int]]:
+def _photo_sizes(frames: Iterable[Frame]) -> dict[str, tuple[int, int]]:
     return {frame.name: (frame.lens.width, frame.lens.height) for frame in frames}

@@ -5,6 +5,7 @@ permuted views of those, so nothing is copied.
 """
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -76,6 +77,25 @@ def project(gaussians: Gaussians, camera: Camera, sh_degree: int) -> View:
     return View(camera, *out, visible=visible, bins=bins)
 
 
+def blending_gradients(
+    backward: Callable[..., int],
+    head: tuple[int, int],
+    inputs: tuple[Tensor | int | None, ...],
+    geometry_shapes: tuple[torch.Size, ...] | None,
+) -> Grads:
+    """Gradients of means2d, conics, opacities and attributes (the first of `inputs`).
+
+    Those of the geometry are None without `geometry_shapes`: only the attributes' is computed.
+    """
+    attributes = inputs[0]
+    assert isinstance(attributes, Tensor)
+    geometry = [None] * 3 if geometry_shapes is None else [torch.empty(s) for s in geometry_shapes]
+    grads = (*geometry, torch.empty_like(attributes))
+    arguments = [x if isinstance(x, int) else engine.pointer(x) for x in (*inputs, *grads)]
+    engine.check(backward(*head, *arguments), f"differentiate {len(attributes)} Gaussians")
+    return grads
+
+
 class Blend(torch.autograd.Function):
     """Attributes of a view to a planar image and alpha."""
 
@@ -100,20 +120,15 @@ class Blend(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_image: Tensor | None, grad_alpha: Tensor | None) -> Grads:  # type: ignore[override]
         attributes, image, alpha = ctx.saved_tensors
-        needs_geometry = any(ctx.needs_input_grad[1:4])
-        geometry = [torch.empty(s) if needs_geometry else None for s in ctx.geometry]
-        grad_attributes = torch.empty_like(attributes)
         grad_image = torch.zeros_like(image) if grad_image is None else dense(grad_image)
         grad_alpha = None if grad_alpha is None else dense(grad_alpha)
-        status = engine.library().splatseg_render_backward(
-            ctx.bins.handle,
-            attributes.shape[1],
-            *[engine.pointer(t) for t in (attributes, image, alpha, grad_image, grad_alpha)],
-            *[engine.pointer(t) for t in geometry],
-            grad_attributes.data_ptr(),
+        grads = blending_gradients(
+            engine.library().splatseg_render_backward,
+            (ctx.bins.handle, attributes.shape[1]),
+            (attributes, image, alpha, grad_image, grad_alpha),
+            ctx.geometry if any(ctx.needs_input_grad[1:4]) else None,
         )
-        engine.check(status, f"differentiate {len(attributes)} Gaussians")
-        return (None, *geometry, grad_attributes)
+        return (None, *grads)
 
 
 class BlendPixels(torch.autograd.Function):
@@ -148,22 +163,15 @@ class BlendPixels(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_samples: Tensor | None, grad_alpha: Tensor | None) -> Grads:  # type: ignore[override]
         attributes, pixels, samples = ctx.saved_tensors
-        needs_geometry = any(ctx.needs_input_grad[2:5])
-        geometry = [torch.empty(s) if needs_geometry else None for s in ctx.geometry]
-        grad_attributes = torch.empty_like(attributes)
         grad_samples = torch.zeros_like(samples) if grad_samples is None else dense(grad_samples)
         grad_alpha = None if grad_alpha is None else dense(grad_alpha)
-        status = engine.library().splatseg_render_pixels_backward(
-            ctx.bins.handle,
-            attributes.shape[1],
-            attributes.data_ptr(),
-            len(pixels),
-            *[engine.pointer(t) for t in (pixels, samples, grad_samples, grad_alpha)],
-            *[engine.pointer(t) for t in geometry],
-            grad_attributes.data_ptr(),
+        grads = blending_gradients(
+            engine.library().splatseg_render_pixels_backward,
+            (ctx.bins.handle, attributes.shape[1]),
+            (attributes, len(pixels), pixels, samples, grad_samples, grad_alpha),
+            ctx.geometry if any(ctx.needs_input_grad[2:5]) else None,
         )
-        engine.check(status, f"differentiate {len(attributes)} Gaussians")
-        return (None, None, *geometry, grad_attributes)
+        return (None, None, *grads)
 
 
 def blend(

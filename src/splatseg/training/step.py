@@ -72,12 +72,15 @@ def catch_up_features(state: TrainState, config: TrainConfig) -> None:
     idle = state.iteration - state.feature_step
     if config.contrastive.adam == "on_gradient" or idle == 0:
         return
-    rates = torch.full((state.gaussians.features.shape[1],), config.contrastive.feature_lr)
     adam_steps(
         *(state.gaussians.features, None, state.moments["features"]),
-        *(rates, state.feature_step + 1, idle),
+        *(_feature_rates(state, config), state.feature_step + 1, idle),
     )
     state.feature_step = state.iteration
+
+
+def _feature_rates(state: TrainState, config: TrainConfig) -> Tensor:
+    return torch.full((state.gaussians.features.shape[1],), config.contrastive.feature_lr)
 
 
 def _is_due(iteration: int, interval: int) -> bool:
@@ -148,13 +151,10 @@ def _optimise(
             *(parameters[name], grads[name], state.moments[name]), rates[name], state.iteration
         )
     if grads["features"] is not None:
-        feature_rates = torch.full(
-            (parameters["features"].shape[1],), config.contrastive.feature_lr
-        )
         state.feature_step += 1
         adam_steps(
             *(parameters["features"], grads["features"], state.moments["features"]),
-            *(feature_rates, state.feature_step),
+            *(_feature_rates(state, config), state.feature_step),
         )
 
 

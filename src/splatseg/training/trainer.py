@@ -15,6 +15,7 @@ import torch
 from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_write
+from splatseg.gaussians import Gaussians
 from splatseg.masks import MaskSet
 from splatseg.scene import Scene, save_scene
 from splatseg.training.config import TrainConfig
@@ -139,7 +140,7 @@ def _interrupts_deferred() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-def _first_gaussians(capture: Capture, config: TrainConfig) -> Any:
+def _first_gaussians(capture: Capture, config: TrainConfig) -> Gaussians:
     settings = config.contrastive
     return gaussians_from_points(
         capture.points,
