@@ -8,72 +8,21 @@
 #include "kernels.h"
 #include "simd.h"
 #include "threads.h"
+#include "tile.h"
 
 namespace splatseg {
 namespace SPLATSEG_ISA {
 namespace {
 
-SPLATSEG_INLINE F log2_alpha(F dx, F dy, F xx, F xy, F yy, F log2_opacity) {
-  return fma(yy * dy, dy, fma(dx, fma(xx, dx, xy * dy), log2_opacity));
+// From log2(alpha) to alpha: clamped above, and 0 where too faint to count.
+SPLATSEG_INLINE F alpha_of(F log2_alpha) {
+  return keep(log2_alpha >= set1(LOG2_MIN_ALPHA), min(exp2(log2_alpha), set1(MAX_ALPHA)));
 }
-
-SPLATSEG_INLINE int minimum(int a, int b) { return a < b ? a : b; }
-
-// Pixel offsets of the sixteen lanes of a block.
-struct LaneOffsets {
-  F x, y;
-  LaneOffsets() {
-    alignas(64) float lane_x[LANES], lane_y[LANES];
-    for (int i = 0; i < LANES; i++) {
-      lane_x[i] = static_cast<float>(i % BLOCK);
-      lane_y[i] = static_cast<float>(i / BLOCK);
-    }
-    x = load(lane_x);
-    y = load(lane_y);
-  }
-};
-
-// A 4x4 block's part of a planar image: clipped at the image's right and bottom edge.
-struct BlockPixels {
-  int64_t base, stride;
-  int rows, columns;  // <= 0 when the block lies outside
-
-  BlockPixels(const View& view, int tile_x, int tile_y, int block)
-      : stride(view.width) {
-    const int x = tile_x * TILE + (block % BLOCK) * BLOCK;
-    const int y = tile_y * TILE + (block / BLOCK) * BLOCK;
-    base = static_cast<int64_t>(y) * stride + x;
-    rows = minimum(BLOCK, view.height - y);
-    columns = minimum(BLOCK, view.width - x);
-  }
-  SPLATSEG_INLINE_MEMBER bool empty() const { return rows <= 0 || columns <= 0; }
-
-  SPLATSEG_INLINE_MEMBER void write(float* plane, F value) const {
-    alignas(64) float lanes[LANES];
-    store(lanes, value);
-    for (int r = 0; r < rows; r++) {
-      if (columns == BLOCK)
-        std::memcpy(plane + base + r * stride, lanes + r * BLOCK, BLOCK * sizeof(float));
-      else
-        for (int c = 0; c < columns; c++) plane[base + r * stride + c] = lanes[r * BLOCK + c];
-    }
-  }
-
-  // Lanes outside the image read as zero.
-  SPLATSEG_INLINE_MEMBER void read(const float* plane, float* lanes) const {
-    if (rows < BLOCK || columns < BLOCK) std::memset(lanes, 0, LANES * sizeof(float));
-    for (int r = 0; r < rows; r++) {
-      if (columns == BLOCK)
-        std::memcpy(lanes + r * BLOCK, plane + base + r * stride, BLOCK * sizeof(float));
-      else
-        for (int c = 0; c < columns; c++) lanes[r * BLOCK + c] = plane[base + r * stride + c];
-    }
-  }
-};
 
 // Gradients are gathered in one record per Gaussian and thread: C attribute gradients, then the six
 // moments that the geometry needs (see blend_backward.cpp), padded to whole vectors.
 constexpr int MOMENTS = 6;
+constexpr int wide(int channels) { return channels / LANES; }  // groups of sixteen channels
 
 template <int C, bool GEOMETRY>
 struct Record {
@@ -93,7 +42,8 @@ static float* clear_records(Scratch& s, int64_t n) {
 // From the moments of v to the gradients of centre, conic and opacity.
 SPLATSEG_INLINE void add_geometry(const Splat& s, const float* m, int64_t i,
                                     const BlendGradients& out) {
-  const float xx = -2.f / LOG2_E * s.xx, xy = -s.xy / LOG2_E, yy = -2.f / LOG2_E * s.yy;
+  const float xx = s.xx * s.xx / HALF_LOG2_E, xy = s.xx * s.xy / HALF_LOG2_E;
+  const float yy = (s.xy * s.xy + s.yy * s.yy) / HALF_LOG2_E;
   // dx = pixel - centre, so the centre's gradient is conic * sum v d.
   out.means2d[2 * i] += xx * m[1] + xy * m[2];
   out.means2d[2 * i + 1] += xy * m[1] + yy * m[2];

@@ -11,6 +11,8 @@
 
 #if defined(_MSC_VER)
 #include <malloc.h>
+#elif defined(__linux__)
+#include <sys/mman.h>
 #endif
 
 #include "kernels.h"
@@ -25,15 +27,21 @@ std::atomic<int64_t>& held_bytes() {
   return bytes;
 }
 constexpr size_t HEADER = 64;  // keeps the size of an allocation, and its alignment
+constexpr size_t HUGE_PAGE = size_t{2} << 20;
 
 }  // namespace
 
 void* allocate(size_t bytes) {
-  const size_t total = (bytes + 2 * HEADER - 1) / HEADER * HEADER;
+  // Large arrays are read in no order: huge pages spare most misses of the address translation.
+  const size_t alignment = bytes < HUGE_PAGE ? HEADER : HUGE_PAGE;
+  const size_t total = (bytes + HEADER + alignment - 1) / alignment * alignment;
 #if defined(_MSC_VER)
-  void* p = _aligned_malloc(total, HEADER);
+  void* p = _aligned_malloc(total, alignment);
 #else
-  void* p = std::aligned_alloc(HEADER, total);
+  void* p = std::aligned_alloc(alignment, total);
+#endif
+#if defined(__linux__)
+  if (p != nullptr && alignment == HUGE_PAGE) madvise(p, total, MADV_HUGEPAGE);
 #endif
   if (p == nullptr) throw OutOfMemory();
   *static_cast<size_t*>(p) = total;
@@ -67,14 +75,15 @@ void release(Buffer<T>& buffer) {
 
 void release(Scratch& s) {
   for (auto* b : {&s.keys, &s.keys_next, &s.order, &s.order_next, &s.tiles, &s.counts}) release(*b);
-  for (auto* b : {&s.staged, &s.gradients, &s.maps}) release(*b);
+  for (auto* b : {&s.staged, &s.weights, &s.gradients, &s.maps}) release(*b);
   release(s.entries);
   release(s.indices);
-  release(s.states);
+  release(s.hits);
 }
 
 void release(View& v) {
   release(v.splats);
+  release(v.footprints);
   release(v.tile_start);
   release(v.entries);
   release(v.consumed);
@@ -268,9 +277,9 @@ int splatseg_render(splatseg_view* view, int channels, const float* attributes, 
 }
 
 int splatseg_render_backward(splatseg_view* view, int channels, const float* attributes,
-                             const float* image, const float* alpha, const float* grad_image,
-                             const float* grad_alpha, float* grad_means2d, float* grad_conics,
-                             float* grad_opacities, float* grad_attributes) {
+                             const float* grad_image, const float* grad_alpha,
+                             float* grad_means2d, float* grad_conics, float* grad_opacities,
+                             float* grad_attributes) {
   const int64_t plane = static_cast<int64_t>(view->width) * view->height;
   const BlendGradients out = {grad_means2d, grad_conics, grad_opacities, grad_attributes};
   return guarded([&] {
@@ -278,8 +287,8 @@ int splatseg_render_backward(splatseg_view* view, int channels, const float* att
     clear_geometry(view->n, out);
     for_channel_groups(channels, [&](Channels group, bool is_first) {
       const int64_t skip = group.first * plane;
-      current()->blend_backward(*view, group, attributes, image == nullptr ? nullptr : image + skip,
-                                alpha, grad_image + skip, is_first ? grad_alpha : nullptr, out);
+      current()->blend_backward(*view, group, attributes, grad_image + skip,
+                                is_first ? grad_alpha : nullptr, out);
     });
   });
 }
@@ -294,15 +303,15 @@ int splatseg_render_pixels(splatseg_view* view, int channels, const float* attri
 }
 
 int splatseg_render_pixels_backward(splatseg_view* view, int channels, const float* attributes,
-                                    int64_t m, const int32_t* pixels, const float* samples,
-                                    const float* grad_samples, const float* grad_alpha,
-                                    float* grad_means2d, float* grad_conics,
-                                    float* grad_opacities, float* grad_attributes) {
+                                    int64_t m, const int32_t* pixels, const float* grad_samples,
+                                    const float* grad_alpha, float* grad_means2d,
+                                    float* grad_conics, float* grad_opacities,
+                                    float* grad_attributes) {
   const BlendGradients out = {grad_means2d, grad_conics, grad_opacities, grad_attributes};
   return guarded([&] {
     clear_geometry(view->n, out);
     for_channel_groups(channels, [&](Channels group, bool is_first) {
-      current()->blend_pixels_backward(*view, group, attributes, PixelList{m, pixels}, samples,
+      current()->blend_pixels_backward(*view, group, attributes, PixelList{m, pixels},
                                        grad_samples, is_first ? grad_alpha : nullptr, out);
     });
   });

@@ -32,14 +32,13 @@ struct Channels {
                            float* grad_logit_opacities, float* grad_sh))                         \
   stage(bin, (View&, const splatseg_projected&, uint8_t* visible))                               \
   stage(blend, (View&, Channels, const float* attributes, float* image, float* alpha))           \
-  stage(blend_backward, (View&, Channels, const float* attributes, const float* image,           \
-                         const float* alpha, const float* grad_image, const float* grad_alpha,   \
-                         const BlendGradients&))                                                 \
+  stage(blend_backward, (View&, Channels, const float* attributes, const float* grad_image,      \
+                         const float* grad_alpha, const BlendGradients&))                        \
   stage(blend_pixels, (View&, Channels, const float* attributes, PixelList, float* samples,      \
                        float* alpha))                                                            \
   stage(blend_pixels_backward, (View&, Channels, const float* attributes, PixelList,             \
-                                const float* samples, const float* grad_samples,                 \
-                                const float* grad_alpha, const BlendGradients&))                 \
+                                const float* grad_samples, const float* grad_alpha,              \
+                                const BlendGradients&))                                          \
   stage(photometric, (int channels, int height, int width, const float* a, const float* b,       \
                       float weight, double* parts, float* grad))                                 \
   stage(adam, (int64_t count, float* parameters, const float* grad, float* moment1,              \

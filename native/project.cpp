@@ -32,25 +32,6 @@ SPLATSEG_INLINE Vec3 operator+(Vec3 a, Vec3 b) { return {a.x + b.x, a.y + b.y, a
 SPLATSEG_INLINE Vec3 operator-(Vec3 a, Vec3 b) { return {a.x - b.x, a.y - b.y, a.z - b.z}; }
 SPLATSEG_INLINE Vec3 vec(const float* p) { return {set1(p[0]), set1(p[1]), set1(p[2])}; }
 
-// rows[0..LANES) of D floats -> D vectors; lanes beyond `lanes` repeat the last row.
-template <int D>
-SPLATSEG_INLINE void transpose_in(const float* rows, int lanes, int stride, F* out) {
-  alignas(64) float t[D][LANES];
-  for (int lane = 0; lane < LANES; lane++) {
-    const float* row = rows + static_cast<int64_t>(lane < lanes ? lane : lanes - 1) * stride;
-    for (int d = 0; d < D; d++) t[d][lane] = row[d];
-  }
-  for (int d = 0; d < D; d++) out[d] = load(t[d]);
-}
-
-template <int D>
-SPLATSEG_INLINE void transpose_out(const F* in, int lanes, int stride, float* rows) {
-  alignas(64) float t[D][LANES];
-  for (int d = 0; d < D; d++) store(t[d], in[d]);
-  for (int lane = 0; lane < lanes; lane++)
-    for (int d = 0; d < D; d++) rows[static_cast<int64_t>(lane) * stride + d] = t[d][lane];
-}
-
 // What the forward pass computes on its way and the backward pass needs again.
 struct Projection {
   Vec3 camera;         // x_c

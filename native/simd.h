@@ -43,6 +43,17 @@ namespace {
 
 constexpr int LANES = 16;
 
+// Hides from the compiler that what `p` points at stays the same from one round of a loop to the
+// next. It would broadcast each float once, before the loop, and keep the copies on the stack,
+// where reading them costs as much as broadcasting does.
+template <class T>
+SPLATSEG_INLINE const T* reread(const T* p) {
+#if !defined(_MSC_VER)
+  asm("" : "+r"(p));
+#endif
+  return p;
+}
+
 #if defined(SPLATSEG_AVX512)
 
 struct F { __m512 v; };
@@ -71,28 +82,47 @@ SPLATSEG_INLINE F reciprocal(F a) {
   const __m512 r = _mm512_rcp14_ps(a.v);
   return {_mm512_mul_ps(r, _mm512_fnmadd_ps(a.v, r, _mm512_set1_ps(2.f)))};
 }
-// p * 2^k where the low mantissa bits of `magic_k` hold the integer k.
-SPLATSEG_INLINE F scale_by_power(F p, F magic_k) {
-  const __m512i shifted = _mm512_slli_epi32(_mm512_castps_si512(magic_k.v), 23);
-  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p.v), shifted))};
+// 2^(k/16) where the low mantissa bits of `magic_k` hold the integer k: a sixteen-entry table of
+// the fractions (lane i holds 2^(i/16), less i in the place where the shift leaves k's low bits).
+SPLATSEG_INLINE F sixteenths_power(F magic_k) {
+  const __m512i table = _mm512_setr_epi32(
+      0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532, 0x3f75fed7, 0x3f75583f,
+      0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d);
+  const __m512i k = _mm512_castps_si512(magic_k.v);
+  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_permutexvar_epi32(k, table),
+                                               _mm512_slli_epi32(k, 19)))};
 }
-// Bit i says that values[i] > threshold.
-SPLATSEG_INLINE unsigned greater(const int32_t* values, int32_t threshold) {
-  return _mm512_cmpgt_epi32_mask(_mm512_loadu_si512(values), _mm512_set1_epi32(threshold));
+// x = mantissa * 2^(returned), mantissa in [1, 2), for positive normal x.
+SPLATSEG_INLINE F split(F x, F* mantissa) {
+  *mantissa = {_mm512_getmant_ps(x.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src)};
+  return {_mm512_getexp_ps(x.v)};
 }
-// Lane-wise partial sums of four vectors: 128-bit group j of the result sums the groups of vector j.
-SPLATSEG_INLINE F fold4(F a, F b, F c, F d) {
-  const __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a.v, b.v, 0x44),
-                                  _mm512_shuffle_f32x4(a.v, b.v, 0xEE));
-  const __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c.v, d.v, 0x44),
-                                  _mm512_shuffle_f32x4(c.v, d.v, 0xEE));
-  return {_mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD))};
-}
-// Within each 128-bit group: element j of the result is the sum of that group of vector j.
-SPLATSEG_INLINE F sum_groups(F a, F b, F c, F d) {
-  const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a.v, b.v), _mm512_unpackhi_ps(a.v, b.v));
-  const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c.v, d.v), _mm512_unpackhi_ps(c.v, d.v));
-  return {_mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xEE))};
+// Rows to columns: sixteen vectors as a 16x16 matrix.
+SPLATSEG_INLINE void transpose(F* rows) {
+  __m512 t[LANES];
+  SPLATSEG_UNROLL
+  for (int i = 0; i < LANES; i += 4) {
+    const __m512 ab_low = _mm512_unpacklo_ps(rows[i].v, rows[i + 1].v);
+    const __m512 ab_high = _mm512_unpackhi_ps(rows[i].v, rows[i + 1].v);
+    const __m512 cd_low = _mm512_unpacklo_ps(rows[i + 2].v, rows[i + 3].v);
+    const __m512 cd_high = _mm512_unpackhi_ps(rows[i + 2].v, rows[i + 3].v);
+    t[i] = _mm512_shuffle_ps(ab_low, cd_low, 0x44);
+    t[i + 1] = _mm512_shuffle_ps(ab_low, cd_low, 0xEE);
+    t[i + 2] = _mm512_shuffle_ps(ab_high, cd_high, 0x44);
+    t[i + 3] = _mm512_shuffle_ps(ab_high, cd_high, 0xEE);
+  }
+  // t[4 r + c]: lane 4 g + i holds rows[4 r + i], column 4 g + c.
+  SPLATSEG_UNROLL
+  for (int c = 0; c < 4; c++) {
+    const __m512 left = _mm512_shuffle_f32x4(t[c], t[4 + c], 0x44);
+    const __m512 right = _mm512_shuffle_f32x4(t[c], t[4 + c], 0xEE);
+    const __m512 left2 = _mm512_shuffle_f32x4(t[8 + c], t[12 + c], 0x44);
+    const __m512 right2 = _mm512_shuffle_f32x4(t[8 + c], t[12 + c], 0xEE);
+    rows[c].v = _mm512_shuffle_f32x4(left, left2, 0x88);
+    rows[4 + c].v = _mm512_shuffle_f32x4(left, left2, 0xDD);
+    rows[8 + c].v = _mm512_shuffle_f32x4(right, right2, 0x88);
+    rows[12 + c].v = _mm512_shuffle_f32x4(right, right2, 0xDD);
+  }
 }
 
 #elif defined(SPLATSEG_AVX2)
@@ -148,27 +178,44 @@ SPLATSEG_INLINE __m256 scale_half(__m256 p, __m256 k) {
   return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), shifted));
 }
 SPLATSEG_INLINE F scale_by_power(F p, F k) { return {scale_half(p.a, k.a), scale_half(p.b, k.b)}; }
-SPLATSEG_INLINE unsigned greater(const int32_t* values, int32_t threshold) {
-  const __m256i t = _mm256_set1_epi32(threshold);
-  const __m256i* v = reinterpret_cast<const __m256i*>(values);
-  const __m256i lo = _mm256_cmpgt_epi32(_mm256_loadu_si256(v), t);
-  const __m256i hi = _mm256_cmpgt_epi32(_mm256_loadu_si256(v + 1), t);
-  return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(lo))) |
-         static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(hi))) << 8;
+SPLATSEG_INLINE __m256 split_half(__m256 x, __m256* mantissa) {
+  const __m256i bits = _mm256_castps_si256(x), ones = _mm256_set1_epi32(0x3f800000);
+  const __m256i fraction = _mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff));
+  *mantissa = _mm256_castsi256_ps(_mm256_or_si256(fraction, ones));
+  return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_sub_epi32(bits, ones), 23));
 }
-SPLATSEG_INLINE F fold4(F a, F b, F c, F d) {
-  const __m256 A = _mm256_add_ps(a.a, a.b), B = _mm256_add_ps(b.a, b.b);
-  const __m256 C = _mm256_add_ps(c.a, c.b), D = _mm256_add_ps(d.a, d.b);
-  return {_mm256_add_ps(_mm256_permute2f128_ps(A, B, 0x20), _mm256_permute2f128_ps(A, B, 0x31)),
-          _mm256_add_ps(_mm256_permute2f128_ps(C, D, 0x20), _mm256_permute2f128_ps(C, D, 0x31))};
+SPLATSEG_INLINE F split(F x, F* mantissa) {
+  return {split_half(x.a, &mantissa->a), split_half(x.b, &mantissa->b)};
 }
-SPLATSEG_INLINE __m256 sum_groups_half(__m256 a, __m256 b, __m256 c, __m256 d) {
-  const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-  const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-  return _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xEE));
+// Transposes the 8x8 matrix whose rows are every `stride`-th of `rows`.
+SPLATSEG_INLINE void transpose8(__m256* rows, int stride) {
+  __m256 t[8];
+  for (int i = 0; i < 8; i += 4) {
+    const __m256 a = rows[i * stride], b = rows[(i + 1) * stride];
+    const __m256 c = rows[(i + 2) * stride], d = rows[(i + 3) * stride];
+    const __m256 ab_low = _mm256_unpacklo_ps(a, b), ab_high = _mm256_unpackhi_ps(a, b);
+    const __m256 cd_low = _mm256_unpacklo_ps(c, d), cd_high = _mm256_unpackhi_ps(c, d);
+    t[i] = _mm256_shuffle_ps(ab_low, cd_low, 0x44);
+    t[i + 1] = _mm256_shuffle_ps(ab_low, cd_low, 0xEE);
+    t[i + 2] = _mm256_shuffle_ps(ab_high, cd_high, 0x44);
+    t[i + 3] = _mm256_shuffle_ps(ab_high, cd_high, 0xEE);
+  }
+  for (int c = 0; c < 4; c++) {
+    rows[c * stride] = _mm256_permute2f128_ps(t[c], t[4 + c], 0x20);
+    rows[(4 + c) * stride] = _mm256_permute2f128_ps(t[c], t[4 + c], 0x31);
+  }
 }
-SPLATSEG_INLINE F sum_groups(F a, F b, F c, F d) {
-  return {sum_groups_half(a.a, b.a, c.a, d.a), sum_groups_half(a.b, b.b, c.b, d.b)};
+// Four 8x8 blocks: each is transposed, and the two off the diagonal change places.
+SPLATSEG_INLINE void transpose(F* rows) {
+  transpose8(&rows[0].a, 2);
+  transpose8(&rows[0].b, 2);
+  transpose8(&rows[8].a, 2);
+  transpose8(&rows[8].b, 2);
+  for (int i = 0; i < 8; i++) {
+    const __m256 t = rows[i].b;
+    rows[i].b = rows[8 + i].a;
+    rows[8 + i].a = t;
+  }
 }
 
 #else  // portable: plain loops that a compiler can vectorise
@@ -216,30 +263,24 @@ SPLATSEG_INLINE F scale_by_power(F p, F magic_k) {
   std::memcpy(&r, u, sizeof r);
   return r;
 }
-SPLATSEG_INLINE unsigned greater(const int32_t* values, int32_t threshold) {
-  unsigned r = 0;
-  for (int i = 0; i < LANES; i++) r |= static_cast<unsigned>(values[i] > threshold) << i;
-  return r;
+SPLATSEG_INLINE F split(F x, F* mantissa) {
+  uint32_t bits[LANES];
+  F exponent;
+  std::memcpy(bits, &x, sizeof bits);
+  for (int i = 0; i < LANES; i++)
+    exponent.v[i] = static_cast<float>(static_cast<int32_t>(bits[i] - 0x3f800000) >> 23);
+  for (int i = 0; i < LANES; i++) bits[i] = (bits[i] & 0x007fffff) | 0x3f800000;
+  std::memcpy(mantissa, bits, sizeof bits);
+  return exponent;
 }
-SPLATSEG_INLINE F fold4(F a, F b, F c, F d) {
-  F r;
-  for (int j = 0; j < 4; j++) {
-    r.v[j] = a.v[j] + a.v[4 + j] + a.v[8 + j] + a.v[12 + j];
-    r.v[4 + j] = b.v[j] + b.v[4 + j] + b.v[8 + j] + b.v[12 + j];
-    r.v[8 + j] = c.v[j] + c.v[4 + j] + c.v[8 + j] + c.v[12 + j];
-    r.v[12 + j] = d.v[j] + d.v[4 + j] + d.v[8 + j] + d.v[12 + j];
+SPLATSEG_INLINE void transpose(F* rows) {
+  for (int i = 0; i < LANES; i++) {
+    for (int j = 0; j < i; j++) {
+      const float t = rows[i].v[j];
+      rows[i].v[j] = rows[j].v[i];
+      rows[j].v[i] = t;
+    }
   }
-  return r;
-}
-SPLATSEG_INLINE F sum_groups(F a, F b, F c, F d) {
-  F r;
-  for (int g = 0; g < LANES; g += 4) {
-    r.v[g] = a.v[g] + a.v[g + 1] + a.v[g + 2] + a.v[g + 3];
-    r.v[g + 1] = b.v[g] + b.v[g + 1] + b.v[g + 2] + b.v[g + 3];
-    r.v[g + 2] = c.v[g] + c.v[g + 1] + c.v[g + 2] + c.v[g + 3];
-    r.v[g + 3] = d.v[g] + d.v[g + 1] + d.v[g + 2] + d.v[g + 3];
-  }
-  return r;
 }
 #undef SPLATSEG_LANES
 #undef SPLATSEG_MASK
@@ -252,10 +293,19 @@ SPLATSEG_INLINE F operator-(F a) { return zero() - a; }
 // min and max return their second argument when either is NaN, so a NaN x stays NaN.
 SPLATSEG_INLINE F clamp(F x, F low, F high) { return min(high, max(low, x)); }
 
-// 2^q for q in [-126, 126]; relative error below 2e-7 (a minimax polynomial of degree 5 with
-// p(0) = 1). Adding 1.5 * 2^23 rounds q to the nearest integer and leaves that integer in the low
-// mantissa bits; -ffast-math would optimise this away.
-SPLATSEG_INLINE F exp2(F q) {
+// 2^q for q in [-126, 126]: adding 1.5 * 2^23 (or 2^19) rounds q to a whole number (of sixteenths)
+// and leaves it in the low mantissa bits; the rest f goes into a minimax polynomial with p(0) = 1.
+// -ffast-math would optimise this away.
+#if defined(SPLATSEG_AVX512)
+SPLATSEG_INLINE F exp2(F q) {  // relative error below 6e-7
+  const F magic = set1(786432.f);
+  const F shifted = q + magic;
+  const F f = q - (shifted - magic);
+  const F p = fma(fma(set1(0.24023462f), f, set1(0.693188f)), f, set1(1.f));
+  return p * sixteenths_power(shifted);
+}
+#else
+SPLATSEG_INLINE F exp2(F q) {  // relative error below 2e-7
   const F magic = set1(12582912.f);
   const F shifted = q + magic;
   const F f = q - (shifted - magic);
@@ -266,21 +316,46 @@ SPLATSEG_INLINE F exp2(F q) {
   p = fma(p, f, set1(1.f));
   return scale_by_power(p, shifted);
 }
+#endif
 
-constexpr float LOG2_E = 1.44269504f;
+constexpr float LOG2_E = 1.44269504f, HALF_LOG2_E = 0.5f * LOG2_E;
 
 SPLATSEG_INLINE F exp(F x) {
   return exp2(clamp(x * set1(LOG2_E), set1(-126.f), set1(126.f)));
 }
 
-// Sixteen values q[0..15], each a vector: lane k of the result is the horizontal sum of q[k].
-// Callers pass the vectors of a group of sixteen in natural order.
-SPLATSEG_INLINE F horizontal_sums(const F* q) {
-  const F a = fold4(q[0], q[4], q[8], q[12]);
-  const F b = fold4(q[1], q[5], q[9], q[13]);
-  const F c = fold4(q[2], q[6], q[10], q[14]);
-  const F d = fold4(q[3], q[7], q[11], q[15]);
-  return sum_groups(a, b, c, d);
+// log2 of positive normal numbers; absolute error below 2e-7. With m = (1 + t) / (1 - t),
+// log2(m) = 2 / ln 2 (t + t³/3 + t⁵/5 + ...), and |t| < 0.172 for m in [1/sqrt 2, sqrt 2].
+SPLATSEG_INLINE F log2(F x) {
+  const F one = set1(1.f);
+  F m, exponent = split(x, &m);
+  const M upper = m > set1(1.41421356f);
+  m = select(upper, set1(0.5f) * m, m);
+  exponent = select(upper, exponent + one, exponent);
+  const F t = (m - one) / (m + one), tt = t * t;
+  F p = fma(set1(0.32059890f), tt, set1(0.41219858f));
+  p = fma(p, tt, set1(0.57707802f));
+  p = fma(p, tt, set1(0.96179669f));
+  return fma(t, fma(p, tt, set1(2.88539008f)), exponent);
+}
+
+// rows[0..LANES) of D floats -> D vectors; lanes beyond `lanes` repeat the last row.
+template <int D>
+SPLATSEG_INLINE void transpose_in(const float* rows, int lanes, int stride, F* out) {
+  alignas(64) float t[D][LANES];
+  for (int lane = 0; lane < LANES; lane++) {
+    const float* row = rows + static_cast<int64_t>(lane < lanes ? lane : lanes - 1) * stride;
+    for (int d = 0; d < D; d++) t[d][lane] = row[d];
+  }
+  for (int d = 0; d < D; d++) out[d] = load(t[d]);
+}
+
+template <int D>
+SPLATSEG_INLINE void transpose_out(const F* in, int lanes, int stride, float* rows) {
+  alignas(64) float t[D][LANES];
+  for (int d = 0; d < D; d++) store(t[d], in[d]);
+  for (int lane = 0; lane < lanes; lane++)
+    for (int d = 0; d < D; d++) rows[static_cast<int64_t>(lane) * stride + d] = t[d][lane];
 }
 
 SPLATSEG_INLINE int count_trailing_zeros(unsigned x) {

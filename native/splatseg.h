@@ -13,7 +13,7 @@
 #define SPLATSEG_API __attribute__((visibility("default")))
 #endif
 
-#define SPLATSEG_ABI 2
+#define SPLATSEG_ABI 3
 #define SPLATSEG_OUT_OF_MEMORY 1
 
 #ifdef __cplusplus
@@ -83,10 +83,9 @@ SPLATSEG_API int64_t splatseg_intersections(const splatseg_view*);
 /* image[channels, height, width] and alpha[height, width]; nothing is added for the background. */
 SPLATSEG_API int splatseg_render(splatseg_view*, int channels, const float* attributes,
                                  float* image, float* alpha);
-/* `image` and `alpha` are splatseg_render's. grad_alpha may be NULL. With grad_means2d NULL only
- * grad_attributes[n, channels] is computed, and `image` and `alpha` are not read. */
+/* grad_alpha may be NULL. With grad_means2d NULL only grad_attributes[n, channels] is computed, and
+ * `attributes` is not read. */
 SPLATSEG_API int splatseg_render_backward(splatseg_view*, int channels, const float* attributes,
-                                          const float* image, const float* alpha,
                                           const float* grad_image, const float* grad_alpha,
                                           float* grad_means2d, float* grad_conics,
                                           float* grad_opacities, float* grad_attributes);
@@ -97,8 +96,8 @@ SPLATSEG_API int splatseg_render_pixels(splatseg_view*, int channels, const floa
                                         float* alpha);
 SPLATSEG_API int splatseg_render_pixels_backward(
     splatseg_view*, int channels, const float* attributes, int64_t m, const int32_t* pixels,
-    const float* samples, const float* grad_samples, const float* grad_alpha, float* grad_means2d,
-    float* grad_conics, float* grad_opacities, float* grad_attributes);
+    const float* grad_samples, const float* grad_alpha, float* grad_means2d, float* grad_conics,
+    float* grad_opacities, float* grad_attributes);
 
 /* (1 - weight) * mean|a - b| + weight * (1 - SSIM(a, b)) and its gradient with respect to `a`;
  * parts[0] = mean|a - b|, parts[1] = SSIM. Images are planar; grad may be NULL. */

@@ -55,15 +55,16 @@ static inline T* extend(Buffer<T>& buffer, size_t used, size_t count) {
   return buffer.data;
 }
 
-// Raw memory for `count` objects of a plain type T.
-template <class T>
-static inline T* reserve_as(Buffer<unsigned char>& buffer, size_t count) {
-  return reinterpret_cast<T*>(reserve(buffer, count * sizeof(T)));
-}
-
-// alpha = 2^(xx dx² + xy dx dy + yy dy² + log2_opacity), with dx, dy from the centre (x, y).
+// alpha = 2^(log2_opacity - (xx dx + xy dy)² - (yy dy)²), with dx, dy from the centre (x, y):
+// [xx xy; 0 yy] is the Cholesky factor of half the conic, in base 2.
 struct Splat {
   float x, y, xx, xy, yy, log2_opacity, opacity, padding;
+};
+
+// The tiles that a Gaussian's bounding box covers (none: columns = 0), and the slopes of its ellipse.
+struct Footprint {
+  float y_per_x, x_per_y;  // where u² + w² is least along a vertical, a horizontal line
+  uint16_t column, row, columns, rows;
 };
 
 struct Entry {
@@ -71,10 +72,18 @@ struct Entry {
   uint32_t blocks;  // bit b: block b of the tile is touched
 };
 
+// One Gaussian's contribution to one chosen pixel: see blend_pixels.cpp.
+struct Hit {
+  uint32_t gaussian;
+  union { float alpha, v; };
+  float weight, dx, dy;  // alpha times transmittance; offset from the Gaussian's centre
+};
+
 struct View {
   int64_t n;
   int width, height, tiles_x, tiles_y;
   Buffer<Splat> splats;          // n
+  Buffer<Footprint> footprints;  // n
   Buffer<uint32_t> tile_start;   // tiles + 1
   Buffer<Entry> entries;
   Buffer<int32_t> consumed;      // tile, block: how many of the tile's entries the block used
@@ -85,11 +94,11 @@ static inline int tile_count(const View& view) { return view.tiles_x * view.tile
 // Per-thread working memory, shared by all views and reused from call to call.
 struct Scratch {
   Buffer<uint32_t> keys, keys_next, order, order_next;  // sorting by depth (worker 0 only)
-  Buffer<Entry> entries;
+  Buffer<uint64_t> entries;  // of binning: Gaussian, and blocks in the upper half
   Buffer<uint32_t> tiles, counts;
-  Buffer<float> staged, gradients, maps;
+  Buffer<float> staged, weights, gradients, maps;
   Buffer<int32_t> indices;
-  Buffer<unsigned char> states;  // of a tile's blocks, or of a pixel's contributions
+  Buffer<Hit> hits;
 };
 constexpr int MAX_THREADS = 256;
 Scratch& scratch(int worker);

@@ -16,7 +16,7 @@ import splatseg
 from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
 
-ABI = 2
+ABI = 3
 LIBRARY_NAMES = {"win32": "splatseg_engine.dll", "darwin": "libsplatseg_engine.dylib"}
 
 
@@ -119,11 +119,11 @@ def library() -> ctypes.CDLL:
     lib.splatseg_project.argtypes = [POINTER(CGaussians), POINTER(CCamera), POINTER(CProjected)]
     lib.splatseg_project_backward.argtypes = [*lib.splatseg_project.argtypes, *[c_void_p] * 5]
     lib.splatseg_render.argtypes = [c_void_p, c_int, *[c_void_p] * 3]
-    lib.splatseg_render_backward.argtypes = [c_void_p, c_int, *[c_void_p] * 9]
+    lib.splatseg_render_backward.argtypes = [c_void_p, c_int, *[c_void_p] * 7]
     lib.splatseg_render_pixels.argtypes = [c_void_p, c_int, c_void_p, c_int64, *[c_void_p] * 3]
     lib.splatseg_render_pixels_backward.argtypes = [
         *(c_void_p, c_int, c_void_p, c_int64),
-        *[c_void_p] * 8,
+        *[c_void_p] * 7,
     ]
     lib.splatseg_photometric.argtypes = [
         *(c_int, c_int, c_int, c_void_p, c_void_p, c_float),

@@ -112,20 +112,26 @@ class Blend(torch.autograd.Function):
             *[t.data_ptr() for t in (attributes, image, alpha)],
         )
         engine.check(status, f"render {camera.width}x{camera.height} pixels")
-        ctx.save_for_backward(attributes, image, alpha)
-        ctx.bins, ctx.geometry = view.bins, (means2d.shape, conics.shape, opacities.shape)
+        ctx.save_for_backward(attributes)
+        ctx.bins, ctx.camera = view.bins, camera
+        ctx.geometry = (means2d.shape, conics.shape, opacities.shape)
         ctx.set_materialize_grads(False)
         return image, alpha
 
     @staticmethod
     def backward(ctx: Any, grad_image: Tensor | None, grad_alpha: Tensor | None) -> Grads:  # type: ignore[override]
-        attributes, image, alpha = ctx.saved_tensors
-        grad_image = torch.zeros_like(image) if grad_image is None else dense(grad_image)
+        (attributes,) = ctx.saved_tensors
+        camera, channels = ctx.camera, attributes.shape[1]
+        grad_image = (
+            torch.zeros(channels, camera.height, camera.width)
+            if grad_image is None
+            else dense(grad_image)
+        )
         grad_alpha = None if grad_alpha is None else dense(grad_alpha)
         grads = blending_gradients(
             engine.library().splatseg_render_backward,
-            (ctx.bins.handle, attributes.shape[1]),
-            (attributes, image, alpha, grad_image, grad_alpha),
+            (ctx.bins.handle, channels),
+            (attributes, grad_image, grad_alpha),
             ctx.geometry if any(ctx.needs_input_grad[1:4]) else None,
         )
         return (None, *grads)
@@ -155,20 +161,24 @@ class BlendPixels(torch.autograd.Function):
             *[t.data_ptr() for t in (pixels, samples, alpha)],
         )
         engine.check(status, f"render {len(pixels)} pixels")
-        ctx.save_for_backward(attributes, pixels, samples)
+        ctx.save_for_backward(attributes, pixels)
         ctx.bins, ctx.geometry = view.bins, (means2d.shape, conics.shape, opacities.shape)
         ctx.set_materialize_grads(False)
         return samples, alpha
 
     @staticmethod
     def backward(ctx: Any, grad_samples: Tensor | None, grad_alpha: Tensor | None) -> Grads:  # type: ignore[override]
-        attributes, pixels, samples = ctx.saved_tensors
-        grad_samples = torch.zeros_like(samples) if grad_samples is None else dense(grad_samples)
+        attributes, pixels = ctx.saved_tensors
+        grad_samples = (
+            torch.zeros(len(pixels), attributes.shape[1])
+            if grad_samples is None
+            else dense(grad_samples)
+        )
         grad_alpha = None if grad_alpha is None else dense(grad_alpha)
         grads = blending_gradients(
             engine.library().splatseg_render_pixels_backward,
             (ctx.bins.handle, attributes.shape[1]),
-            (attributes, len(pixels), pixels, samples, grad_samples, grad_alpha),
+            (attributes, len(pixels), pixels, grad_samples, grad_alpha),
             ctx.geometry if any(ctx.needs_input_grad[2:5]) else None,
         )
         return (None, None, *grads)
@@ -192,19 +202,18 @@ def splat(
     """See `splatseg.render.splat`."""
     channels = values.shape[-1]
     out = torch.empty(len(view), channels)
-    unread = out  # attributes are not read when only their gradient is asked for
     if pixels is None:
         planar = dense(values.permute(2, 0, 1))
         status = engine.library().splatseg_render_backward(
-            *(view.bins.handle, channels, unread.data_ptr(), None, None),
-            *(planar.data_ptr(), None, None, None, None, out.data_ptr()),
+            *(view.bins.handle, channels, None, planar.data_ptr()),
+            *(None, None, None, None, out.data_ptr()),
         )
     else:
         wanted = pixels.to(device="cpu", dtype=torch.int32).contiguous()
         samples = dense(values)
         status = engine.library().splatseg_render_pixels_backward(
-            *(view.bins.handle, channels, unread.data_ptr(), len(wanted), wanted.data_ptr()),
-            *(None, samples.data_ptr(), None, None, None, None, out.data_ptr()),
+            *(view.bins.handle, channels, None, len(wanted), wanted.data_ptr()),
+            *(samples.data_ptr(), None, None, None, None, out.data_ptr()),
         )
     engine.check(status, f"splat onto {len(view)} Gaussians")
     return out
