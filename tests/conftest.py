@@ -7,12 +7,15 @@ some balls cut in two and some missed. All of it is the same on every run.
 """
 
 import dataclasses
+import importlib.util
 import json
 import math
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -25,7 +28,7 @@ from splatseg.capture import load_capture
 from splatseg.gaussians import SH_DC, Gaussians
 from splatseg.masks import Segments, open_masks, write_label_map, write_segments
 from splatseg.pictures import to_uint8
-from splatseg.render import project, render
+from splatseg.render import gsplat, project, render
 from splatseg.scene import Scene, load_scene
 from splatseg.training import PRESETS, Progress, TrainConfig, train
 
@@ -338,3 +341,19 @@ class DyingDisk:
 @pytest.fixture
 def dying_disk(monkeypatch: pytest.MonkeyPatch) -> DyingDisk:
     return DyingDisk(monkeypatch)
+
+
+@pytest.fixture
+def fake_gsplat(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """`import gsplat` gives tests/render/fake_gsplat.py, which seems to be compiled."""
+    path = Path(__file__).parent / "render" / "fake_gsplat.py"
+    spec = importlib.util.spec_from_file_location("gsplat", path)
+    assert spec is not None and spec.loader is not None
+    fake, compiled = importlib.util.module_from_spec(spec), ModuleType("gsplat.cuda._backend")
+    spec.loader.exec_module(fake)
+    vars(compiled)["_C"] = object()
+    monkeypatch.setitem(sys.modules, "gsplat", fake)
+    monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", compiled)
+    gsplat.library.cache_clear()
+    yield fake
+    gsplat.library.cache_clear()

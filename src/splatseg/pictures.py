@@ -62,13 +62,13 @@ class FeatureColors:
         span = (self.high - self.low).clamp_min(1e-6)  # one feature everywhere has no spread
         unit = ((projected - self.low) / span).clamp(0, 1)
         image = to_uint8(unit)
-        image[~features.covered.numpy()] = BACKGROUND
+        image[~features.covered.cpu().numpy()] = BACKGROUND
         return image
 
 
 def to_uint8(image: Float[Tensor, "h w 3"]) -> RGB:
     """Colours in [0, 1], clipped, as bytes."""
-    return (image.detach().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    return (image.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def label_palette(count: int) -> UInt8[np.ndarray, "n 3"]:

@@ -368,11 +368,18 @@ def engine_runs_out() -> None:
     raise MemoryError("not enough memory to bin 9 Gaussians")
 
 
-@pytest.mark.parametrize("run_out", [torch_runs_out, numpy_runs_out, engine_runs_out])
+def gpu_runs_out() -> None:
+    raise torch.cuda.OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 8.00 GiB"
+    )
+
+
+@pytest.mark.parametrize("run_out", [torch_runs_out, numpy_runs_out, engine_runs_out, gpu_runs_out])
 def test_no_memory(run_out, synthetic, tmp_path: Path, refused: Refused, monkeypatch) -> None:
     monkeypatch.setattr("splatseg.training.trainer.train_step", lambda *arguments: run_out())
     sentence = refused("train", synthetic.root, "-o", tmp_path, *QUICK)
-    assert "out of memory (" in sentence and "--max-gaussians" in sentence
+    found = "GPU memory (Tried to allocate 20.00 GiB)" if run_out is gpu_runs_out else "memory ("
+    assert f"out of {found}" in sentence and "--max-gaussians" in sentence
 
 
 def test_a_bug_keeps_its_traceback(synthetic, tmp_path: Path, monkeypatch) -> None:

@@ -30,7 +30,7 @@ CUTOFF_DISTANCE = 1e-5
 class RenderingBackend:
     """A backend, the precision that it works in, and how well its results then agree."""
 
-    name: Literal["native", "reference"]
+    name: Literal["gsplat", "native", "reference"]
     dtype: torch.dtype
     tolerance: float
     """Relative to the largest value: rounding of sums of tens of terms, with a factor to spare."""
@@ -48,6 +48,9 @@ def _use(name: str) -> Iterator[RenderingBackend]:
     if name == "reference":
         yield RenderingBackend("reference", torch.float64, 1e-10)
         return
+    if name == "gsplat/fake":
+        yield RenderingBackend("gsplat", torch.float32, 2e-5)
+        return
     if not engine.is_available():
         pytest.skip("the native engine was not compiled")
     instruction_set = name.removeprefix("native/")
@@ -59,9 +62,14 @@ def _use(name: str) -> Iterator[RenderingBackend]:
     engine.use_instruction_set(before)
 
 
-@pytest.fixture(params=("reference", *NATIVE))
+@pytest.fixture(params=("reference", *NATIVE, "gsplat/fake"))
 def backend(request: pytest.FixtureRequest) -> Iterator[RenderingBackend]:
-    """Each backend in turn; native once for each instruction set."""
+    """Each backend in turn; native once for each instruction set, gsplat over a fake of itself.
+
+    These tests are on the CPU; test_gsplat.py has those for a GPU.
+    """
+    if request.param == "gsplat/fake":
+        request.getfixturevalue("fake_gsplat")
     yield from _use(request.param)
 
 

@@ -136,7 +136,8 @@ def test_an_opaque_gaussian_keeps_a_thousandth_of_the_light(
 def test_a_point_gaussian_is_as_wide_as_the_blur(
     backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
 ) -> None:
-    scene = backend.scene(poisoned(make_gaussians(20), "log_scales", [-INF, -INF, -INF]))
+    in_sight = poisoned(make_gaussians(20), "means", [0.0, 0.0, 3.0])
+    scene = backend.scene(poisoned(in_sight, "log_scales", [-INF, -INF, -INF]))
     view = backend.project(scene, make_camera())
     expected = torch.tensor([1 / 0.3, 0.0, 1 / 0.3], dtype=backend.dtype)
     torch.testing.assert_close(view.conics[VICTIM], expected, rtol=1e-6, atol=1e-12)

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Union
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+OUT_OF_MEMORY = {"DefaultCPUAllocator: ": "memory", "CUDA out of memory. ": "GPU memory"}
+"""What torch's messages say before the reason, and of what."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -84,12 +86,15 @@ def _run(command: Any) -> int:
 
 def _is_out_of_memory(error: Exception) -> bool:
     """NumPy and the engine raise MemoryError, torch a RuntimeError that only its text tells."""
-    return isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError) or any(start in str(error) for start in OUT_OF_MEMORY)
 
 
 def _out_of_memory(error: Exception) -> str:
-    reason = str(error).rpartition("DefaultCPUAllocator: ")[2]
-    found = f"out of memory ({reason})" if reason else "out of memory"
+    reason, memory = str(error), "memory"
+    for start, of in OUT_OF_MEMORY.items():
+        if start in reason:
+            reason, memory = reason.rpartition(start)[2].partition(". ")[0], of
+    found = f"out of {memory} ({reason})" if reason else f"out of {memory}"
     return (
         f"{found}; close other programs and run the command again, or train anew (--restart) with "
         "a lower --max-gaussians or a higher --downscale"

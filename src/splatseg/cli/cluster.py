@@ -9,6 +9,7 @@ import numpy as np
 import tyro
 
 from splatseg.capture.resampling import resize
+from splatseg.cli.device import Device, choose_device
 from splatseg.cli.images import photo_or_render, save_image
 from splatseg.cli.output import Output
 from splatseg.files import write_bytes
@@ -28,12 +29,13 @@ class Cluster:
 
     scene: tyro.conf.Positional[Path]
     """Scene folder, as written by train."""
+    device: Device = "auto"
     json: bool = False
     """Print one JSON object on stdout, and nothing else there."""
 
     def run(self, out: Output) -> dict[str, Any]:
         """Write ids, the object table and a picture into the scene."""
-        scene = load_scene(self.scene)
+        scene = load_scene(self.scene).to(choose_device(self.device))
         training = [frame for frame in scene.frames if not frame.is_test]
         with out.progress("clustering", 2 * len(training)) as line:
             labels = cluster_gaussians(
@@ -62,7 +64,7 @@ class Cluster:
         count = int(labels.max())
         rows = []
         for frame in [frames[i] for i in chosen]:
-            shown = render_labels(scene.gaussians, labels, frame).numpy()
+            shown = render_labels(scene.gaussians, labels, frame).cpu().numpy()
             photo = scaled(photo_or_render(scene, frame), SHEET_CELL)
             height, width = photo.shape[:2]
             ids = resize(frame.lens.warp_to_photo(shown, nearest=True), width, height, nearest=True)

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
+from splatseg.cli.device import choose_device
 from splatseg.cli.output import Output
-from splatseg.render import default_backend, engine
+from splatseg.errors import SplatsegError
+from splatseg.render import default_backend, engine, gsplat
 
 REQUIRED = ("torch", "numpy", "scipy", "pillow", "pycolmap", "scikit-learn", "safetensors")
 
@@ -24,14 +26,16 @@ class Doctor:
     def run(self, out: Output) -> dict[str, Any]:
         """Look, and report."""
         compiled = engine.is_available()
+        cuda = _cuda_state()
         report = {
             "splatseg": _version("splatseg"),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "packages": {name: _version(name) for name in REQUIRED},
             "torch_build": _torch_build(),
-            "backend": default_backend(),
+            "backend": default_backend("cpu" if cuda["problem"] else "cuda"),
             "native": _engine_state() if compiled else None,
+            "cuda": cuda,
         }
         out.say(f"splatseg {report['splatseg']}, Python {report['python']}, {report['system']}")
         out.say(f"torch {report['packages']['torch']}: {report['torch_build']}")
@@ -46,6 +50,10 @@ class Doctor:
                 "native engine: not compiled. Rendering works in plain torch and is slow; install "
                 "a C++ compiler and reinstall splatseg to get it"
             )
+        if cuda["problem"]:
+            out.say(f"no GPU rendering: {cuda['problem']}")
+        else:
+            out.say(f"GPU rendering: {cuda['gpu']}, with gsplat {cuda['gsplat']}")
         return report
 
 
@@ -64,12 +72,22 @@ def _engine_state() -> dict[str, Any]:
     }
 
 
+def _cuda_state() -> dict[str, Any]:
+    """The GPU and gsplat, null where absent, and what keeps `--device cuda` from working.
+
+    Where both are there, gsplat's CUDA code is loaded, and compiled if it never was.
+    """
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    version = _version("gsplat") if gsplat.is_installed() else None
+    try:
+        choose_device("cuda")
+    except SplatsegError as error:
+        return {"gpu": gpu, "gsplat": version, "problem": str(error)}
+    return {"gpu": gpu, "gsplat": version, "problem": None}
+
+
 def _torch_build() -> str:
-    if torch.cuda.is_available():
-        return (
-            f"CUDA {torch.version.cuda} with {torch.cuda.get_device_name(0)}; "
-            "this version of splatseg renders on the CPU"
-        )
-    if torch.version.cuda is not None:
-        return f"built for CUDA {torch.version.cuda}, but no GPU answers; it runs on the CPU"
-    return "CPU build"
+    if torch.version.cuda is None:
+        return "CPU build"
+    found = "finds a GPU" if torch.cuda.is_available() else "but no GPU answers"
+    return f"built for CUDA {torch.version.cuda}, {found}"

@@ -8,6 +8,7 @@ from typing import Any
 import tyro
 
 from splatseg.capture import load_capture
+from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
 from splatseg.evaluation.runner import Protocol, evaluate
 from splatseg.files import write_bytes
@@ -31,12 +32,13 @@ class Evaluate:
     """A click's query is the mean over the pixels this far around it; 0: its own, as published."""
     poses: Path | None = None
     """The poses that the scene was trained with, if they were not the capture's own."""
+    device: Device = "auto"
     json: bool = False
     """Print one JSON object on stdout, and nothing else there."""
 
     def run(self, out: Output) -> dict[str, Any]:
         """Print the figures, and keep them in the scene."""
-        scene = load_scene(self.scene)
+        scene = load_scene(self.scene).to(choose_device(self.device))
         # At the scene's own downscale, so that photos come from the files that it was trained on.
         downscale = scene.config.get("downscale")
         capture = load_capture(self.capture, downscale=downscale, poses=self.poses)

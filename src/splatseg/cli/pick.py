@@ -10,6 +10,7 @@ import tyro
 
 from splatseg.capture import Frame
 from splatseg.capture.resampling import resize
+from splatseg.cli.device import Device, choose_device
 from splatseg.cli.images import photo_or_render, save_image, save_mask
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
@@ -48,6 +49,7 @@ class Pick:
     """A click's query is the mean over the pixels this far around it; 0: its own, as published."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder to write instead of SCENE/picks/NAME."""
+    device: Device = "auto"
     json: bool = False
     """Print one JSON object on stdout, and nothing else there."""
 
@@ -55,7 +57,7 @@ class Pick:
         """Write masks, Gaussians and an overview."""
         if not -1 <= self.threshold <= 1:
             raise SplatsegError(f"--threshold is {self.threshold}; expected a cosine in [-1, 1]")
-        scene = load_scene(self.scene)
+        scene = load_scene(self.scene).to(choose_device(self.device))
         clicks = [parse_click(text) for text in self.at]
         queries = query_features(scene.gaussians, scene.frames, clicks, self.query_radius)
         folder = self._folder()

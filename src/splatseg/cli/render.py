@@ -11,6 +11,7 @@ import tyro
 
 from splatseg.capture import Frame
 from splatseg.capture.photo import read_photo
+from splatseg.cli.device import Device, choose_device
 from splatseg.cli.images import photo_path, rendered_color, save_image
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
@@ -43,12 +44,13 @@ class Render:
     """Name of a pick whose masks to draw."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder to write; SCENE/renders by default."""
+    device: Device = "auto"
     json: bool = False
     """Print one JSON object on stdout, and nothing else there."""
 
     def run(self, out: Output) -> dict[str, Any]:
         """Write one PNG per view and kind, and a contact sheet."""
-        scene = load_scene(self.scene)
+        scene = load_scene(self.scene).to(choose_device(self.device))
         frames = _chosen_frames(scene, self.frames)
         kinds = self.kinds or _default_kinds(scene, self.pick)
         painters = {kind: _painter(kind, scene, self.scene, self.pick) for kind in kinds}
@@ -108,7 +110,7 @@ def _painter(kind: Kind, scene: Scene, folder: Path, pick: str | None) -> Callab
             raise SplatsegError(f"{folder} has no objects yet; run splatseg cluster {folder} first")
         count = int(labels.max())
         return lambda frame: paint_labels(
-            render_labels(scene.gaussians, labels, frame).numpy(), count
+            render_labels(scene.gaussians, labels, frame).cpu().numpy(), count
         )
     return lambda frame: _picked(scene, folder, pick, frame)
 

@@ -4,11 +4,12 @@ import shutil
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from splatseg.capture import Capture, load_capture
+from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
 from splatseg.masks import MaskSet, open_masks
@@ -39,10 +40,9 @@ class Train:
     """Train on photos this many times smaller; by default enough to bring them to 1000 pixels."""
     poses: Path | None = None
     """Poses to use instead of the capture's own: a COLMAP model folder or a transforms.json."""
-    device: Literal["auto", "cpu"] = "auto"
-    """Where to train; this version has the CPU engine."""
+    device: Device = "auto"
     threads: int | None = None
-    """CPU threads; all by default. Results repeat bit for bit for the same number."""
+    """CPU threads; all by default. On the CPU, results repeat bit for bit for the same number."""
     restart: bool = False
     """Begin again: discard an earlier run in the output folder, with its picks and renders."""
     json: bool = False
@@ -54,6 +54,7 @@ class Train:
     def run(self, out: Output) -> dict[str, Any]:
         """Train, save, and say what was written."""
         folder = self.output or self.capture / "splatseg"
+        device = choose_device(self.device)
         capture = load_capture(self.capture, downscale=self.downscale, poses=self.poses)
         masks = self._open_masks(capture)
         if self.restart:
@@ -68,7 +69,11 @@ class Train:
         )
         try:
             with out.progress("training", self.config.iterations) as line:
-                scene = train(capture, masks, self.config, folder, lambda p: _show(line, p))
+                scene = train(
+                    *(capture, masks, self.config, folder),
+                    report=lambda progress: _show(line, progress),
+                    device=device,
+                )
         except KeyboardInterrupt as interrupt:
             out.say(f"stopped; progress is saved in {folder}: run the same command to go on")
             raise interrupt

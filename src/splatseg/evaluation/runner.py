@@ -57,7 +57,7 @@ def _test_photos(scene: Scene, capture: Capture) -> Iterator[tuple[str, Tensor, 
     for frame in _frames(scene, is_test=True):
         photo = torch.from_numpy(capture.image(frame).astype(np.float32) / 255)
         with torch.no_grad():
-            yield frame.name, render(scene.gaussians, frame.camera).image, photo
+            yield frame.name, render(scene.gaussians, frame.camera).image.cpu(), photo
 
 
 def _clicks(
@@ -80,7 +80,7 @@ def _clicks(
             if feature is None:
                 yield None
             else:
-                similarity = similarity_map(rendered, feature).numpy()
+                similarity = similarity_map(rendered, feature).cpu().numpy()
                 yield on_photo(similarity, _lens_at(frame, shape))
 
     report = "click/1" if protocol == "click" else "click3/1"
@@ -109,7 +109,7 @@ def _clusters(scene: Scene, root: Path) -> dict[str, Any]:
     truth = load_truth(root, _photo_sizes(test.values()))
 
     def predict(name: str) -> Integer[np.ndarray, "h w"]:
-        rendered = render_labels(scene.gaussians, labels, test[name]).numpy()
+        rendered = render_labels(scene.gaussians, labels, test[name]).cpu().numpy()
         lens = _lens_at(test[name], truth.maps[name].shape)
         return lens.warp_to_photo(rendered, nearest=True)
 

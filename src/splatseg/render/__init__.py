@@ -5,11 +5,11 @@
     votes = splat(view, image)                     # the transpose: pixels onto Gaussians
     rendered = render(gaussians, camera)           # colour, in one step
 
-Backends: "native" (compiled, CPU) and "reference" (plain torch, the specification). A view
-remembers the backend that made it.
+Backends: "gsplat" (CUDA), "native" (compiled, CPU) and "reference" (plain torch on any device, the
+specification). A view belongs to the backend that made it, which its bins tell.
 """
 
-from types import ModuleType
+from types import ModuleType, NoneType
 from typing import Literal, overload
 
 import torch
@@ -19,18 +19,30 @@ from torch import Tensor
 from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
-from splatseg.render import engine, native, reference
+from splatseg.render import engine, gsplat, native, reference
 from splatseg.render.view import Rendered, View
 
 __all__ = ["Backend", "Rendered", "View", "default_backend", "project", "render", "splat"]
 
-Backend = Literal["native", "reference"]
-BACKENDS: dict[str, ModuleType] = {"native": native, "reference": reference}
+Backend = Literal["gsplat", "native", "reference"]
+BACKENDS: dict[str, ModuleType] = {"gsplat": gsplat, "native": native, "reference": reference}
+BACKEND_OF_BINS: dict[type, ModuleType] = {
+    gsplat.Tiles: gsplat,
+    engine.Bins: native,
+    NoneType: reference,
+}
 
 
-def default_backend() -> Backend:
-    """ "native" where the engine was compiled, else "reference" (correct, and slow)."""
-    return "native" if engine.is_available() else "reference"
+def default_backend(device: torch.device | str = "cpu") -> Backend:
+    """The backend for Gaussians on `device`.
+
+    On CUDA "gsplat"; on the CPU "native", where the engine was compiled; else "reference", which is
+    correct, and slow.
+    """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return "gsplat"
+    return "native" if kind == "cpu" and engine.is_available() else "reference"
 
 
 def project(
@@ -43,9 +55,11 @@ def project(
     """Project Gaussians into a camera's image and sort them into tiles.
 
     `sh_degree` limits the spherical harmonics used for colour; by default all that are stored.
+    `backend` is by default the one for the Gaussians' device.
     """
+    name = backend or default_backend(gaussians.means.device)
     degree = gaussians.sh_degree if sh_degree is None else min(sh_degree, gaussians.sh_degree)
-    return BACKENDS[backend or default_backend()].project(gaussians, camera, degree)
+    return BACKENDS[name].project(gaussians, camera, degree)
 
 
 @overload
@@ -113,7 +127,7 @@ def splat(
 
 
 def _backend(view: View) -> ModuleType:
-    return reference if view.bins is None else native
+    return BACKEND_OF_BINS[type(view.bins)]
 
 
 def _check_pixels(pixels: Tensor, camera: Camera) -> None:

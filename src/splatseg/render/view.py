@@ -14,7 +14,8 @@ class View:
     """Gaussians projected into `camera`; reusable for as long as their geometry stays the same.
 
     The tensors carry the autograd history of the projection. Gaussians behind the near plane, or
-    whose covariance is not finite, have opacity 0 and undefined other values.
+    whose covariance is not finite, have opacity 0; a backend may give it to all that are not
+    visible. Other values of a Gaussian with opacity 0 are undefined.
     """
 
     camera: Camera
@@ -31,7 +32,7 @@ class View:
     """Which Gaussians reach a pixel with alpha >= 1/255, occlusion aside. A bound by boxes or
     blocks: it holds all that do, and a few that pass close by."""
     bins: Any
-    """The backend's own sorted tiles; None in the reference."""
+    """The backend's own sorted tiles, by whose type it is known; None in the reference."""
 
     def __len__(self) -> int:
         return self.means2d.shape[0]

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -51,6 +52,11 @@ class Scene:
     metrics: dict[str, Any]
     labels: Int[Tensor, " n"] | None = None
     """Object id of each Gaussian, 0 = none."""
+
+    def to(self, device: torch.device) -> "Scene":
+        """The same with its tensors on `device`."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, gaussians=self.gaussians.to(device), labels=labels)
 
 
 def save_scene(folder: Path, scene: Scene) -> None:

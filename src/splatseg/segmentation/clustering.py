@@ -64,15 +64,17 @@ def cluster_gaussians(
     for done, frame in enumerate(frames):
         report("finding regions", done, len(frames))
         regions.append(region_features(feature_map(gaussians, project(gaussians, frame.camera))))
-    prototypes = find_prototypes(torch.cat(regions), views=len(frames))
-    votes = torch.zeros(len(gaussians), len(prototypes) + 1)
+    device = gaussians.means.device
+    prototypes = find_prototypes(torch.cat(regions).cpu(), views=len(frames)).to(device)
+    votes = torch.zeros(len(gaussians), len(prototypes) + 1, device=device)
     for done, frame in enumerate(frames):
         report("voting", done, len(frames))
         view = project(gaussians, frame.camera)
         labels = nearest_prototypes(feature_map(gaussians, view), prototypes)
         for first in range(0, votes.shape[1], CHANNELS_AT_ONCE):
-            ids = torch.arange(first, min(first + CHANNELS_AT_ONCE, votes.shape[1]))
-            votes[:, ids] += splat(view, (labels[..., None] == ids).float())
+            last = min(first + CHANNELS_AT_ONCE, votes.shape[1])
+            ids = torch.arange(first, last, device=device)
+            votes[:, first:last] += splat(view, (labels[..., None] == ids).float())
     labels = votes.argmax(dim=1)  # no votes at all: label 0
     return renumbered(labels)
 
@@ -96,10 +98,10 @@ def regions_between_edges(features: FeatureMap, alike: float) -> Float[Tensor, "
     interior[step:] &= alike_down
     interior[:-step] &= alike_down
     regions = np.empty(interior.shape, dtype=np.int64)
-    ndimage.label(interior.numpy(), output=regions)
-    index, count = torch.from_numpy(regions).flatten(), int(regions.max())
+    ndimage.label(interior.cpu().numpy(), output=regions)
+    index, count = torch.from_numpy(regions).flatten().to(unit.device), int(regions.max())
     sizes = torch.bincount(index, minlength=count + 1)
-    sums = torch.zeros(count + 1, unit.shape[2]).index_add(0, index, unit.flatten(0, 1))
+    sums = unit.new_zeros(count + 1, unit.shape[2]).index_add(0, index, unit.flatten(0, 1))
     large = sizes >= MIN_REGION_PIXELS
     large[0] = False  # everything that is no region
     return F.normalize(sums[large], dim=1)
@@ -121,7 +123,7 @@ def find_prototypes(regions: Float[Tensor, "r f"], views: int) -> Float[Tensor, 
             "were the features trained long enough?"
         )
     kept = labels >= 0
-    sums = torch.zeros(count, regions.shape[1]).index_add(0, labels[kept], regions[kept])
+    sums = regions.new_zeros(count, regions.shape[1]).index_add(0, labels[kept], regions[kept])
     return merge_alike(F.normalize(sums, dim=1))
 
 
@@ -131,7 +133,7 @@ def merge_alike(prototypes: Float[Tensor, "c f"]) -> Float[Tensor, "m f"]:
         return prototypes
     tree = linkage(prototypes.numpy(), method="average", metric="cosine")
     groups = torch.from_numpy(fcluster(tree, 1 - SAME_OBJECT, criterion="distance") - 1).long()
-    sums = torch.zeros(int(groups.max()) + 1, prototypes.shape[1])
+    sums = prototypes.new_zeros(int(groups.max()) + 1, prototypes.shape[1])
     return F.normalize(sums.index_add(0, groups, prototypes), dim=1)
 
 
@@ -156,7 +158,7 @@ def renumbered(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
     sizes[0] = 0
     order = torch.argsort(sizes, descending=True, stable=True)[: int((sizes > 0).sum())]
     new_id = torch.zeros_like(sizes)
-    new_id[order] = torch.arange(1, len(order) + 1)
+    new_id[order] = torch.arange(1, len(order) + 1, device=order.device)
     return new_id[labels]
 
 
@@ -170,10 +172,11 @@ def render_labels(
     view = project(gaussians, frame.camera)
     count = int(labels.max()) + 1 if len(labels) else 1
     size = (frame.camera.height, frame.camera.width)
-    best, winner = torch.zeros(size), torch.zeros(size, dtype=torch.long)
-    alpha = torch.zeros(size)
+    device = gaussians.means.device
+    best, alpha = torch.zeros(2, *size, device=device)
+    winner = torch.zeros(size, dtype=torch.long, device=device)
     for first in range(0, count, CHANNELS_AT_ONCE):
-        ids = torch.arange(first, min(first + CHANNELS_AT_ONCE, count))
+        ids = torch.arange(first, min(first + CHANNELS_AT_ONCE, count), device=device)
         rendered = render(view, (labels[:, None] == ids).float())
         weight, index = rendered.image.max(dim=-1)
         better = weight > best

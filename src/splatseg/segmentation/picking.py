@@ -87,11 +87,11 @@ def _query(
 
 def _neighbourhood(pixel: Int[Tensor, " 2"], radius: int, frame: Frame) -> Int[Tensor, "m 2"]:
     """The pixels up to `radius` away on each axis, in the working image; `pixel` itself first."""
-    steps = torch.arange(-radius, radius + 1, dtype=torch.int32)
+    steps = torch.arange(-radius, radius + 1, dtype=torch.int32, device=pixel.device)
     offsets = torch.cartesian_prod(steps, steps).reshape(-1, 2)
     nearest_first = offsets.abs().sum(dim=1).argsort(stable=True)
     around = pixel + offsets[nearest_first]
-    size = torch.tensor([frame.camera.width, frame.camera.height])
+    size = pixel.new_tensor([frame.camera.width, frame.camera.height])
     return around[((around >= 0) & (around < size)).all(dim=1)]
 
 
@@ -117,7 +117,7 @@ def photo_similarity(
 ) -> Float[np.ndarray, "h w"]:
     """Similarity of every pixel of the photo as shipped to the nearest query; -1 on background."""
     features = feature_map(gaussians, project(gaussians, frame.camera))
-    return on_photo(similarity_map(features, queries).numpy(), frame.lens)
+    return on_photo(similarity_map(features, queries).cpu().numpy(), frame.lens)
 
 
 def on_photo(similarity: Float[np.ndarray, "rows columns"], lens: Lens) -> Float[np.ndarray, "h w"]:
@@ -155,7 +155,7 @@ def select_gaussians(
     if by == "features":
         own = F.normalize(gaussians.features, dim=1)
         return (own @ queries.T).amax(dim=1) >= threshold
-    votes = torch.zeros(len(gaussians), 2)
+    votes = torch.zeros(len(gaussians), 2, device=gaussians.means.device)
     for frame in frames:
         view = project(gaussians, frame.camera)
         inside = similarity_map(feature_map(gaussians, view), queries) >= threshold
@@ -165,4 +165,5 @@ def select_gaussians(
 
 def mask_votes(view: View, mask: Bool[Tensor, "h w"]) -> Float[Tensor, "n 2"]:
     """How much each Gaussian is seen inside `mask`, and how much it is seen at all."""
-    return splat(view, torch.stack([mask.float(), torch.ones(mask.shape)], dim=-1))
+    inside = mask.float()
+    return splat(view, torch.stack([inside, torch.ones_like(inside)], dim=-1))

@@ -31,9 +31,15 @@ class DensityStatistics:
     """Views that a Gaussian touched."""
 
     @staticmethod
-    def zeros(count: int) -> "DensityStatistics":
+    def zeros(count: int, device: torch.device | None = None) -> "DensityStatistics":
         """Nothing seen yet."""
-        return DensityStatistics(torch.zeros(count), torch.zeros(count))
+        return DensityStatistics(
+            torch.zeros(count, device=device), torch.zeros(count, device=device)
+        )
+
+    def to(self, device: torch.device) -> "DensityStatistics":
+        """The same on another device."""
+        return DensityStatistics(self.gradient_sum.to(device), self.seen.to(device))
 
     def add(
         self, grad_means2d: Float[Tensor, "n 2"], visible: Bool[Tensor, " n"], size: tuple[int, int]
@@ -71,6 +77,7 @@ def densify(
     """One round: clone and split where gradients are large, then prune; in Morton order.
 
     At most `max_gaussians` remain as long as no more were given: the largest gradients win.
+    `generator` is a CPU one whatever the device of the Gaussians, so that a seed gives one draw.
     """
     wanted = _largest_gradients(statistics, config.threshold, max_gaussians - len(gaussians))
     is_large = gaussians.scales.amax(dim=-1) > config.split_scale * extent
@@ -86,7 +93,7 @@ def densify(
             _scattered(gaussians.select(halves), generator),
         ]
     )
-    is_new = torch.arange(len(source)) >= len(kept)
+    is_new = torch.arange(len(source), device=source.device) >= len(kept)
 
     # A diverged Gaussian (NaN) is faint by this comparison, or has no place to be.
     survives = (grown.opacities >= config.min_opacity) & grown.means.isfinite().all(dim=-1)
@@ -105,11 +112,11 @@ def reset_opacities(logit_opacities: Float[Tensor, " n"]) -> Float[Tensor, " n"]
 def morton_order(means: Float[Tensor, "n 3"]) -> Int[Tensor, " n"]:
     """Indices along a Z-order curve: neighbours in space become neighbours in memory."""
     if len(means) == 0:
-        return torch.empty(0, dtype=torch.long)
+        return torch.empty(0, dtype=torch.long, device=means.device)
     low = means.amin(dim=0)
     side = (means.amax(dim=0) - low).max().clamp_min(torch.finfo(means.dtype).tiny)
     cells = ((means - low) / side * (2**MORTON_BITS - 1)).long()
-    code = torch.zeros(len(means), dtype=torch.long)
+    code = torch.zeros_like(cells[:, 0])
     for bit in range(MORTON_BITS):
         for axis in range(3):
             code |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
@@ -131,7 +138,8 @@ def _largest_gradients(
 
 def _scattered(parents: Gaussians, generator: torch.Generator) -> Gaussians:
     """Halves of split Gaussians: drawn from their parents' distributions, and smaller."""
-    offsets = torch.randn(parents.means.shape, generator=generator) * parents.scales
+    drawn = torch.randn(parents.means.shape, generator=generator, device=generator.device)
+    offsets = drawn.to(parents.means.device) * parents.scales
     rotated = (rotation_matrices(parents.quats) @ offsets[:, :, None])[:, :, 0]
     moved = {
         "means": parents.means + rotated,

@@ -56,7 +56,7 @@ def adam_steps(
     if parameter.device.type == "cpu" and engine.is_available():
         _native_steps(parameter, gradient, moments, learning_rates, steps)
         return
-    rates = learning_rates.reshape(parameter.shape[1:])
+    rates = learning_rates.to(parameter.device).reshape(parameter.shape[1:])
     for step in steps:
         incoming = gradient if gradient is not None and step == first_step else 0.0
         moments.first.mul_(BETA1).add_((1 - BETA1) * incoming)

@@ -1,14 +1,17 @@
 """All that a training run changes, and its checkpoint.
 
 A checkpoint holds everything a run needs to end with the same bits as if it had never stopped:
-random numbers are functions of seed and step (randomness.py), so none are saved.
+random numbers are functions of seed and step (randomness.py), so none are saved. The device is no
+part of it: a run may go on on another one, though then not with the same bits.
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
@@ -40,6 +43,15 @@ class TrainState:
         moments = {name: Moments.zeros_like(t) for name, t in gaussians.tensors().items()}
         return TrainState(0, gaussians, moments, DensityStatistics.zeros(len(gaussians)), 0, 0.0)
 
+    def to(self, device: torch.device) -> "TrainState":
+        """The same with every tensor on `device`."""
+        moments = {
+            name: Moments(m.first.to(device), m.second.to(device))
+            for name, m in self.moments.items()
+        }
+        gaussians, statistics = self.gaussians.to(device), self.statistics.to(device)
+        return replace(self, gaussians=gaussians, moments=moments, statistics=statistics)
+
 
 def save_checkpoint(folder: Path, state: TrainState, identity: dict[str, Any]) -> None:
     """Write the checkpoint of the run in `folder`; `identity` says which run it is."""
@@ -60,7 +72,7 @@ def save_checkpoint(folder: Path, state: TrainState, identity: dict[str, Any]) -
 
 
 def load_checkpoint(folder: Path, identity: dict[str, Any]) -> TrainState | None:
-    """The run to go on with in `folder`; None if there is none.
+    """The run to go on with in `folder`, on the CPU; None if there is none.
 
     Raises:
         SplatsegError: the checkpoint there belongs to another run.

@@ -42,8 +42,9 @@ def train_step(
     gaussians = Gaussians(**leaves)
     view = project(gaussians, frame.camera, sh_degree=_sh_degree(iteration, config))
     view.means2d.retain_grad()
+    photo = views.photo(frame).to(gaussians.means.device)
     rendering = rendering_loss(
-        render(view, view.colors).image, views.photo(frame), config.appearance.ssim_weight
+        render(view, view.colors).image, photo, config.appearance.ssim_weight
     )
     feature_loss = rendering.new_zeros(())
     if wants_features:
@@ -102,7 +103,7 @@ def _contrastive(
     features = render(view if settings.to_geometry else view.detach(), gaussians.features).image
     return settings.weight * contrastive_loss(
         features.flatten(0, 1),
-        labels.flatten(),
+        labels.flatten().to(features.device),
         temperature=settings.temperature,
         min_pixels=settings.min_pixels,
     )
@@ -195,7 +196,9 @@ def _control_density(state: TrainState, config: TrainConfig, extent: float) -> N
             name: moments.rearranged(rearranged.source, rearranged.is_new)
             for name, moments in state.moments.items()
         }
-        state.statistics = DensityStatistics.zeros(len(state.gaussians))
+        state.statistics = DensityStatistics.zeros(
+            len(state.gaussians), state.gaussians.means.device
+        )
     may_reset = settings.start <= state.iteration <= settings.reset_stop * config.iterations
     if may_reset and _is_due(state.iteration, reset_interval):
         state.gaussians.logit_opacities.copy_(reset_opacities(state.gaussians.logit_opacities))

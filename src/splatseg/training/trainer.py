@@ -32,6 +32,7 @@ from splatseg.training.step import catch_up_features, train_step
 from splatseg.training.views import TrainingViews
 
 LOSS_SMOOTHING = 0.98  # of the loss in progress messages
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,11 @@ def train(
     config: TrainConfig,
     folder: Path,
     report: Callable[[Progress], None],
+    device: torch.device = CPU,
 ) -> Scene:
-    """Train a scene and save it to `folder`; an unfinished run there is continued.
+    """Train a scene on `device` and save it to `folder`; an unfinished run there is continued.
+
+    What is saved and returned is on the CPU.
 
     `masks` may be None only if the configuration learns no features. On KeyboardInterrupt a
     checkpoint is written and the exception goes on.
@@ -78,6 +82,7 @@ def train(
     masks = masks if config.learns_features else None
     identity = run_identity(config, capture, masks and masks.name)
     state = load_checkpoint(folder, identity) or TrainState.start(_first_gaussians(capture, config))
+    state = state.to(device)
     _refuse_unwritable(folder)
     views = TrainingViews(capture, masks, config.contrastive.flattening, config.seed)
     try:
@@ -89,7 +94,7 @@ def train(
     catch_up_features(state, config)
     training = {"seconds": round(state.seconds, 1), "gaussians": len(state.gaussians)}
     scene = Scene(
-        gaussians=state.gaussians,
+        gaussians=state.gaussians.to(CPU),
         frames=capture.frames,
         capture=str(capture.root.resolve()),
         config=identity,
