@@ -242,24 +242,34 @@ void tile_backward(const View& view, Channels channels, const BackwardInput& in,
   }
 }
 
-// The first tile of each worker's run: runs of tiles with equal numbers of entries.
-int first_tile(const View& view, int worker, int workers) {
-  const int tiles = tile_count(view);
-  const uint64_t total = view.tile_start.data[tiles];
-  const uint64_t target = total * worker / workers;
-  int tile = 0;
-  while (tile < tiles && view.tile_start.data[tile] < target) tile++;
-  return worker == workers ? tiles : tile;
+// What a tile costs, in entries of its blocks; even an empty tile is looked at.
+int64_t tile_cost(const View& view, int tile) {
+  int64_t cost = BLOCKS;
+  for (int b = 0; b < BLOCKS; b++) cost += view.consumed.data[tile * BLOCKS + b];
+  return cost;
+}
+
+// The first tile of each worker's run: runs of about equal cost.
+void share_tiles(const View& view, int workers, int* first) {
+  int64_t total = 0, before = 0;
+  for (int tile = 0; tile < tile_count(view); tile++) total += tile_cost(view, tile);
+  first[0] = 0;
+  for (int tile = 0, worker = 1; worker <= workers; worker++) {
+    for (; tile < tile_count(view) && before < total * worker / workers; tile++)
+      before += tile_cost(view, tile);
+    first[worker] = tile;
+  }
 }
 
 template <int C, bool GEOMETRY>
 void backward_image(const View& view, Channels channels, const BackwardInput& in,
                     const BlendGradients& out) {
   const int workers = thread_count();
+  int first[MAX_THREADS + 1];
+  share_tiles(view, workers, first);
   parallel([&](int worker) {
     float* records = clear_records<C, GEOMETRY>(scratch(worker), view.n);
-    const int end = first_tile(view, worker + 1, workers);
-    for (int tile = first_tile(view, worker, workers); tile < end; tile++)
+    for (int tile = first[worker]; tile < first[worker + 1]; tile++)
       tile_backward<C, GEOMETRY>(view, channels, in, tile, scratch(worker), records);
   });
   sum_records<C, GEOMETRY>(view, channels, workers, out);

@@ -44,6 +44,8 @@ int find_hits(const View& view, int column, int row, int32_t* indices, Hit* hits
   const Entry* entries = view.entries.data + view.tile_start.data[tile];
   const int count = entries_of_block(
       entries, view.tile_start.data[tile + 1] - view.tile_start.data[tile], block, indices);
+  for (int k = 0; k < count; k++)
+    SPLATSEG_PREFETCH(view.splats.data + entries[indices[k]].gaussian);
   const F x = set1(static_cast<float>(column) + 0.5f), y = set1(static_cast<float>(row) + 0.5f);
   float remaining = 1.f;
   int used = 0;
@@ -81,6 +83,15 @@ SPLATSEG_INLINE const float* row_of(const float* attributes, Channels channels, 
   return attributes + gaussian * channels.stride + channels.first;
 }
 
+// sum += weight * row.
+template <int C>
+SPLATSEG_INLINE void add_scaled(float weight, const float* row, float* sum) {
+  constexpr int WIDE = wide(C) * LANES;
+  for (int c = 0; c < WIDE; c += LANES)
+    store(sum + c, fma(set1(weight), load(row + c), load(sum + c)));
+  for (int c = WIDE; c < C; c++) sum[c] += weight * row[c];
+}
+
 template <int C>
 void pixels_forward(const View& view, Channels channels, const float* attributes, PixelList pixels,
                     float* samples, float* alpha) {
@@ -96,10 +107,8 @@ void pixels_forward(const View& view, Channels channels, const float* attributes
       for (int h = 0; h < count; h++)
         SPLATSEG_PREFETCH(row_of(attributes, channels, hits[h].gaussian));
       float sum[C] = {};
-      for (int h = 0; h < count; h++) {
-        const float* a = row_of(attributes, channels, hits[h].gaussian);
-        for (int c = 0; c < C; c++) sum[c] += hits[h].weight * a[c];
-      }
+      for (int h = 0; h < count; h++)
+        add_scaled<C>(hits[h].weight, row_of(attributes, channels, hits[h].gaussian), sum);
       std::memcpy(samples + p * channels.stride + channels.first, sum, sizeof sum);
       alpha[p] = 1.f - transmittance;
     }
@@ -151,15 +160,18 @@ void collect_hits(const View& view, Channels channels, const float* attributes, 
 template <int C, bool GEOMETRY>
 void add_hits(const View& view, Channels channels, const SampleGradients& in, Range share,
               Range owned, const Scratch& s, const BlendGradients& out) {
+  constexpr int AHEAD = 16;  // hits to prefetch
+  const int last = static_cast<int>(s.counts.data[share.end - share.begin]) - 1;
   for (int64_t p = share.begin; p < share.end; p++) {
     const float* grad = in.samples + p * channels.stride + channels.first;
     const uint32_t* start = s.counts.data + (p - share.begin);
     for (uint32_t h = start[0]; h < start[1]; h++) {
       const Hit& hit = s.hits.data[h];
+      const uint32_t ahead = s.hits.data[minimum(h + AHEAD, last)].gaussian;
+      SPLATSEG_PREFETCH_WRITE(out.attributes + ahead * static_cast<int64_t>(channels.stride));
       if (hit.gaussian < owned.begin || hit.gaussian >= owned.end) continue;
       const int64_t i = hit.gaussian;
-      float* sum = out.attributes + i * channels.stride + channels.first;
-      for (int c = 0; c < C; c++) sum[c] += hit.weight * grad[c];
+      add_scaled<C>(hit.weight, grad, out.attributes + i * channels.stride + channels.first);
       if (!GEOMETRY) continue;
       const float vx = hit.v * hit.dx, vy = hit.v * hit.dy;
       const float moments[MOMENTS] = {hit.v, vx, vy, vx * hit.dx, vx * hit.dy, vy * hit.dy};

@@ -21,6 +21,7 @@ namespace {
 constexpr float BLUR = 0.3f;         // pixels², so that no Gaussian falls between pixels (3DGS)
 constexpr float MARGIN = 0.15f;      // of the image size, beyond its edge, where tx and ty clamp
 constexpr int MAX_SH = 16;
+constexpr int AHEAD = 2 * LANES;     // Gaussians whose coefficients are fetched before their turn
 constexpr float MAX_DET = 3.4e38f;   // the largest finite number
 constexpr float MIN_NORM2 = 1e-24f;  // avoids 0/0: a zero quaternion means no rotation
 
@@ -172,13 +173,45 @@ SPLATSEG_INLINE Vec3 view_direction(const splatseg_gaussians& g, const splatseg_
 
 SPLATSEG_INLINE int sh_count(int degree) { return (degree + 1) * (degree + 1); }
 
-// The SH coefficients of sixteen Gaussians: one vector per coefficient and channel.
+// The SH coefficients of sixteen Gaussians: one vector per coefficient and channel. Rows of whole
+// vectors, such as those of degree 3, are transposed sixteen coefficients at a time.
 SPLATSEG_INLINE void load_sh(const splatseg_gaussians& g, int64_t first, int lanes, int used,
                              float (*sh)[LANES]) {
   const int stride = 3 * g.sh_stride;
-  for (int lane = 0; lane < LANES; lane++) {
-    const float* row = g.sh + (first + (lane < lanes ? lane : lanes - 1)) * stride;
-    for (int i = 0; i < 3 * used; i++) sh[i][lane] = row[i];
+  const float* rows[LANES];
+  for (int lane = 0; lane < LANES; lane++)
+    rows[lane] = g.sh + (first + (lane < lanes ? lane : lanes - 1)) * stride;
+  if (stride % LANES != 0) {
+    for (int lane = 0; lane < LANES; lane++)
+      for (int i = 0; i < 3 * used; i++) sh[i][lane] = rows[lane][i];
+    return;
+  }
+  for (int64_t i = 0; i < LANES * stride; i += LANES)
+    SPLATSEG_PREFETCH(g.sh + (first + AHEAD) * stride + i);
+  for (int group = 0; group < 3 * used; group += LANES) {
+    F block[LANES];
+    for (int lane = 0; lane < LANES; lane++) block[lane] = load(rows[lane] + group);
+    transpose(block);
+    for (int i = 0; i < LANES; i++) store(sh[group + i], block[i]);
+  }
+}
+
+// The opposite, for gradients; coefficients that are not used get zero.
+SPLATSEG_INLINE void store_sh(const splatseg_gaussians& g, int64_t first, int lanes, int used,
+                              float (*sh)[LANES], float* out) {
+  const int stride = 3 * g.sh_stride;
+  for (int i = 3 * used; i < stride; i++) store(sh[i], zero());
+  if (stride % LANES != 0 || reinterpret_cast<uintptr_t>(out) % sizeof(F) != 0) {
+    for (int lane = 0; lane < lanes; lane++)
+      for (int i = 0; i < stride; i++) out[(first + lane) * stride + i] = sh[i][lane];
+    return;
+  }
+  for (int group = 0; group < stride; group += LANES) {
+    F block[LANES];
+    for (int i = 0; i < LANES; i++) block[i] = load(sh[group + i]);
+    transpose(block);
+    for (int lane = 0; lane < lanes; lane++)
+      stream(out + (first + lane) * stride + group, block[lane]);
   }
 }
 
@@ -230,7 +263,7 @@ Vec3 color_backward(const splatseg_gaussians& g, const splatseg_camera& camera, 
   const Vec3 d = view_direction(g, camera, first, lanes, &inv_distance);
   sh_basis(d, g.sh_degree, basis);
   transpose_in<3>(grad_colors + 3 * first, lanes, 3, grad_color);
-  const int used = sh_count(g.sh_degree), stride = 3 * g.sh_stride;
+  const int used = sh_count(g.sh_degree);
   alignas(64) float sh[3 * MAX_SH][LANES];
   load_sh(g, first, lanes, used, sh);
   for (int c = 0; c < 3; c++) {
@@ -245,11 +278,7 @@ Vec3 color_backward(const splatseg_gaussians& g, const splatseg_camera& camera, 
       store(sh[3 * k + c], basis[k] * grad_color[c]);
     }
   }
-  for (int lane = 0; lane < lanes; lane++) {
-    float* row = grad_sh + (first + lane) * stride;
-    for (int i = 0; i < 3 * used; i++) row[i] = sh[i][lane];
-    for (int i = 3 * used; i < stride; i++) row[i] = 0.f;
-  }
+  store_sh(g, first, lanes, used, sh, grad_sh);
   const Vec3 on_direction = sh_gradient(d, g.sh_degree, weight);
   return inv_distance * (on_direction - dot(d, on_direction) * d);
 }
@@ -356,6 +385,7 @@ void project_backward(const splatseg_gaussians& g, const splatseg_camera& camera
       transpose_out<3>(log_scale, lanes, 3, grad_log_scales + 3 * i);
       transpose_out<1>(&grad_logit, lanes, 1, grad_logit_opacities + i);
     }
+    stream_end();
   });
 }
 

@@ -62,6 +62,10 @@ struct M { __mmask16 v; };
 SPLATSEG_INLINE F set1(float x) { return {_mm512_set1_ps(x)}; }
 SPLATSEG_INLINE F load(const float* p) { return {_mm512_loadu_ps(p)}; }
 SPLATSEG_INLINE void store(float* p, F a) { _mm512_storeu_ps(p, a.v); }
+// Past the caches, without reading what was there: for large results, at multiples of 64 bytes.
+// Other threads may read them after stream_end().
+SPLATSEG_INLINE void stream(float* p, F a) { _mm512_stream_ps(p, a.v); }
+SPLATSEG_INLINE void stream_end() { _mm_sfence(); }
 SPLATSEG_INLINE F operator+(F a, F b) { return {_mm512_add_ps(a.v, b.v)}; }
 SPLATSEG_INLINE F operator-(F a, F b) { return {_mm512_sub_ps(a.v, b.v)}; }
 SPLATSEG_INLINE F operator*(F a, F b) { return {_mm512_mul_ps(a.v, b.v)}; }
@@ -133,6 +137,8 @@ struct M { __m256 a, b; };
 SPLATSEG_INLINE F set1(float x) { const __m256 v = _mm256_set1_ps(x); return {v, v}; }
 SPLATSEG_INLINE F load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 SPLATSEG_INLINE void store(float* p, F x) { _mm256_storeu_ps(p, x.a); _mm256_storeu_ps(p + 8, x.b); }
+SPLATSEG_INLINE void stream(float* p, F x) { _mm256_stream_ps(p, x.a); _mm256_stream_ps(p + 8, x.b); }
+SPLATSEG_INLINE void stream_end() { _mm_sfence(); }
 #define SPLATSEG_BINARY(name, intrinsic) \
   SPLATSEG_INLINE F name(F x, F y) { return {intrinsic(x.a, y.a), intrinsic(x.b, y.b)}; }
 SPLATSEG_BINARY(operator+, _mm256_add_ps)
@@ -234,6 +240,8 @@ struct M { int32_t v[LANES]; };  // 0 or -1
 SPLATSEG_INLINE F set1(float x) { SPLATSEG_LANES(r, x); }
 SPLATSEG_INLINE F load(const float* p) { F r; std::memcpy(&r, p, sizeof r); return r; }
 SPLATSEG_INLINE void store(float* p, F a) { std::memcpy(p, &a, sizeof a); }
+SPLATSEG_INLINE void stream(float* p, F a) { store(p, a); }
+SPLATSEG_INLINE void stream_end() {}
 SPLATSEG_INLINE F operator+(F a, F b) { SPLATSEG_LANES(r, a.v[i] + b.v[i]); }
 SPLATSEG_INLINE F operator-(F a, F b) { SPLATSEG_LANES(r, a.v[i] - b.v[i]); }
 SPLATSEG_INLINE F operator*(F a, F b) { SPLATSEG_LANES(r, a.v[i] * b.v[i]); }
@@ -322,6 +330,27 @@ constexpr float LOG2_E = 1.44269504f, HALF_LOG2_E = 0.5f * LOG2_E;
 
 SPLATSEG_INLINE F exp(F x) {
   return exp2(clamp(x * set1(LOG2_E), set1(-126.f), set1(126.f)));
+}
+
+// The first `lanes` of sixteen floats; the others read as zero and are not written.
+SPLATSEG_INLINE F load_some(const float* p, int lanes) {
+  if (lanes >= LANES) return load(p);
+  alignas(64) float t[LANES] = {};
+  for (int i = 0; i < lanes; i++) t[i] = p[i];
+  return load(t);
+}
+SPLATSEG_INLINE void store_some(float* p, F a, int lanes) {
+  if (lanes >= LANES) return store(p, a);
+  alignas(64) float t[LANES];
+  store(t, a);
+  for (int i = 0; i < lanes; i++) p[i] = t[i];
+}
+SPLATSEG_INLINE double sum_of_lanes(F a) {
+  alignas(64) float t[LANES];
+  store(t, a);
+  double sum = 0.;
+  for (int i = 0; i < LANES; i++) sum += t[i];
+  return sum;
 }
 
 // log2 of positive normal numbers; absolute error below 2e-7. With m = (1 + t) / (1 - t),

@@ -99,12 +99,10 @@ struct Band {
   float* grad;
 };
 
-SPLATSEG_INLINE float lane_sum(F value, int lanes) {
-  alignas(64) float v[LANES];
-  store(v, value);
-  float sum = 0.f;
-  for (int i = 0; i < lanes; i++) sum += v[i];
-  return sum;
+SPLATSEG_INLINE F first_lanes(F value, int lanes) {
+  alignas(64) float t[LANES];
+  store(t, value);
+  return load_some(t, lanes);
 }
 
 // Sum of SSIM over the band; fills the D maps if there are any.
@@ -117,12 +115,13 @@ double ssim_band(const Band& band, float* memory) {
       const float *b = band.b + static_cast<int64_t>(y) * width;
       float* rows[5];
       for (int map = 0; map < 5; map++) rows[map] = filter.source_row(map);
-      for (int x = 0; x < width; x++) {
-        rows[0][x] = a[x];
-        rows[1][x] = b[x];
-        rows[2][x] = a[x] * a[x];
-        rows[3][x] = b[x] * b[x];
-        rows[4][x] = a[x] * b[x];
+      for (int x = 0; x < width; x += LANES) {
+        const F u = load_some(a + x, width - x), v = load_some(b + x, width - x);
+        store(rows[0] + x, u);
+        store(rows[1] + x, v);
+        store(rows[2] + x, u * u);
+        store(rows[3] + x, v * v);
+        store(rows[4] + x, u * v);
       }
     }
     filter.push(y);
@@ -135,7 +134,7 @@ double ssim_band(const Band& band, float* memory) {
     const float* rows[5][TAPS];
     for (int map = 0; map < 5; map++) filter.rows(y, map, rows[map]);
     const int64_t out = static_cast<int64_t>(y) * row_floats;
-    float row_total = 0.f;
+    F row_total = zero();
     for (int x = 0; x < row_floats; x += LANES) {
       const F mu_a = filter.vertical(rows[0], x), mu_b = filter.vertical(rows[1], x);
       const F s_aa = filter.vertical(rows[2], x) - mu_a * mu_a;
@@ -145,7 +144,7 @@ double ssim_band(const Band& band, float* memory) {
       const F d1 = fma(mu_a, mu_a, fma(mu_b, mu_b, c1)), d2 = s_aa + s_bb + c2;
       const F inv_d1 = set1(1.f) / d1, inv_d2 = set1(1.f) / d2;
       const F q = n1 * n2 * inv_d1 * inv_d2;
-      row_total += lane_sum(q, width - x < LANES ? width - x : LANES);
+      row_total += width - x < LANES ? first_lanes(q, width - x) : q;
       if (band.grad == nullptr) continue;
       const F on_ab = two * n1 * inv_d1 * inv_d2, on_aa = -q * inv_d2;
       const F direct = two * (mu_b * n2 * inv_d1 * inv_d2 - mu_a * q * inv_d1);
@@ -154,7 +153,7 @@ double ssim_band(const Band& band, float* memory) {
       store(band.d_aa + out + x, on_aa);
       store(band.d_ab + out + x, on_ab);
     }
-    total += row_total;
+    total += sum_of_lanes(row_total);
   }
   return total;
 }
@@ -173,30 +172,28 @@ double gradient_band(const Band& band, float weight, float inv_count, float* mem
   };
   if (band.grad != nullptr)
     for (int y = band.begin - RADIUS; y < band.begin + RADIUS; y++) push(y);
-  alignas(64) float g_mu[LANES], g_aa[LANES], g_ab[LANES];
+  const F l1_scale = set1((1.f - weight) * inv_count), ssim_scale = set1(-weight * inv_count);
   double total = 0.;
   for (int y = band.begin; y < band.end; y++) {
     const float *a = band.a + static_cast<int64_t>(y) * width;
     const float *b = band.b + static_cast<int64_t>(y) * width;
-    float row_total = 0.f;
-    for (int x = 0; x < width; x++) row_total += fabsf(a[x] - b[x]);
-    total += row_total;
+    F row_total = zero();
+    for (int x = 0; x < width; x += LANES) {
+      const F d = load_some(a + x, width - x) - load_some(b + x, width - x);
+      row_total += max(d, -d);
+    }
+    total += sum_of_lanes(row_total);
     if (band.grad == nullptr) continue;
     push(y + RADIUS);
     const float* rows[3][TAPS];
     for (int map = 0; map < 3; map++) filter.rows(y, map, rows[map]);
     float* grad = band.grad + static_cast<int64_t>(y) * width;
     for (int x = 0; x < width; x += LANES) {
-      store(g_mu, filter.vertical(rows[0], x));
-      store(g_aa, filter.vertical(rows[1], x));
-      store(g_ab, filter.vertical(rows[2], x));
-      const int lanes = width - x < LANES ? width - x : LANES;
-      for (int i = 0; i < lanes; i++) {
-        const float u = a[x + i], v = b[x + i];
-        const float sign = u > v ? 1.f : (u < v ? -1.f : 0.f);
-        const float ssim = g_mu[i] + 2.f * u * g_aa[i] + v * g_ab[i];
-        grad[x + i] = ((1.f - weight) * sign - weight * ssim) * inv_count;
-      }
+      const F u = load_some(a + x, width - x), v = load_some(b + x, width - x);
+      const F ssim = fma(set1(2.f) * u, filter.vertical(rows[1], x),
+                         fma(v, filter.vertical(rows[2], x), filter.vertical(rows[0], x)));
+      const F sign = keep(u > v, set1(1.f)) - keep(v > u, set1(1.f));
+      store_some(grad + x, fma(l1_scale, sign, ssim_scale * ssim), width - x);
     }
   }
   return total;
