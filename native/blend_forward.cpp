@@ -53,10 +53,12 @@ void blend_tile(View& view, Channels channels, const float* attributes, int tile
   int32_t* indices = reserve(s.indices, staged.count + LANES);
   for (int b = 0; b < BLOCKS; b++) {
     const BlockPixels pixels(view, place, b);
+    int32_t& consumed = view.consumed.data[tile * BLOCKS + b];
+    consumed = 0;
     if (pixels.empty()) continue;
     const int touching = entries_of_block(staged.entries, staged.count, b, indices);
-    view.consumed.data[tile * BLOCKS + b] = blend_block<C>(
-        staged, indices, touching, block_lanes(b), pixels, plane, image, alpha);
+    consumed = blend_block<C>(staged, indices, touching, block_lanes(b), pixels, plane, image,
+                              alpha);
   }
 }
 

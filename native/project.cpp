@@ -350,16 +350,53 @@ SPLATSEG_INLINE GeometryGradients geometry_backward(const Projection& p,
   return out;
 }
 
+// False for sixteen Gaussians whose gradients are all zero: out of sight, like their neighbours in
+// Morton order.
+bool has_gradient(const splatseg_projected& grad, int64_t first, int lanes) {
+  const struct { const float* rows; int width; } arrays[] = {
+      {grad.means2d, 2}, {grad.conics, 3}, {grad.depths, 1}, {grad.opacities, 1}, {grad.colors, 3}};
+  F sum = zero();
+  for (const auto& array : arrays) {
+    const float* p = array.rows + first * array.width;
+    for (int i = 0; i < lanes * array.width; i += LANES) {
+      const F g = load_some(p + i, lanes * array.width - i);
+      sum += max(g, -g);  // NaN stays
+    }
+  }
+  return bits(zero() >= sum) != (1u << LANES) - 1;
+}
+
+struct ParameterGradients {
+  float *means, *quats, *log_scales, *logit_opacities, *sh;
+};
+
+void clear_gradients(const ParameterGradients& out, int64_t first, int lanes, int sh_stride) {
+  const auto clear = [&](float* rows, int width) {
+    std::memset(rows + first * width, 0, static_cast<size_t>(lanes) * width * sizeof(float));
+  };
+  clear(out.means, 3);
+  clear(out.quats, 4);
+  clear(out.log_scales, 3);
+  clear(out.logit_opacities, 1);
+  clear(out.sh, 3 * sh_stride);
+}
+
 }  // namespace
 
 void project_backward(const splatseg_gaussians& g, const splatseg_camera& camera,
                       const splatseg_projected& grad, float* grad_means, float* grad_quats,
                       float* grad_log_scales, float* grad_logit_opacities, float* grad_sh) {
   const float* R = camera.rotation;
+  const ParameterGradients out = {grad_means, grad_quats, grad_log_scales, grad_logit_opacities,
+                                  grad_sh};
   const float columns[9] = {R[0], R[3], R[6], R[1], R[4], R[7], R[2], R[5], R[8]};
   parallel_range(g.n, LANES, [&](int, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i += LANES) {
       const int lanes = end - i < LANES ? static_cast<int>(end - i) : LANES;
+      if (!has_gradient(grad, i, lanes)) {
+        clear_gradients(out, i, lanes, g.sh_stride);
+        continue;
+      }
       const Projection p = project_lanes(g, camera, i, lanes);
       F grad_mean2d[2], grad_conic[3], grad_depth, grad_opacity, logit;
       transpose_in<2>(grad.means2d + 2 * i, lanes, 2, grad_mean2d);
