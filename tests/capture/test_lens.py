@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splatseg.capture import Lens
-from splatseg.capture.resampling import pixel_centres, resize
+from splatseg.capture import Lens, resampling
+from splatseg.capture.resampling import pixel_centres, pixel_map, resize, sample
 from splatseg.errors import SplatsegError
 
 ROUND_TRIP_PIXELS = 1e-6  # COLMAP's own undistortion stops iterating at about 1e-7
@@ -208,3 +208,18 @@ def test_shrinking_averages():
 def test_unusable_lenses(model, params, sentence):
     with pytest.raises(SplatsegError, match=sentence):
         Lens(model, 4, 6, tuple(map(float, params)))
+
+
+@pytest.mark.parametrize("band", [1, 100, 64 * 48])
+def test_bands_of_rows_add_up(monkeypatch, band):
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    camera = OPENCV.working_camera(POSE, 33, 25)
+    whole = pixel_map(lambda xy: OPENCV.photo_from_working(xy, camera), 33, 25)
+    expected = OPENCV.photo_from_working(pixel_centres(33, 25), camera).astype(np.float32)
+    np.testing.assert_array_equal(whole, expected)
+    samples = [sample(image, whole, nearest) for nearest in (False, True)]
+    monkeypatch.setattr(resampling, "BAND_PIXELS", band)
+    banded = pixel_map(lambda xy: OPENCV.photo_from_working(xy, camera), 33, 25)
+    np.testing.assert_array_equal(banded, whole)
+    for nearest, once in zip((False, True), samples, strict=True):
+        np.testing.assert_array_equal(sample(image, whole, nearest), once)

@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from splatseg.cameras import Camera
+from splatseg.capture import points as points_module
 from splatseg.capture.points import SAMPLED_POINTS, near_plane, read_ply, sample_points
 from splatseg.errors import SplatsegError
 
 XYZ = np.array([[0.5, -1.25, 2.0], [3.0, 4.0, 5.5]])
 RGB = np.array([[0, 128, 255], [1, 2, 3]])
+SUBSET_SHARE = 0.01  # four standard deviations of that quantile of the 3334 points that are left
 COLOURED = "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
 
 
@@ -124,3 +126,12 @@ def test_the_near_plane_lies_before_the_nearest_points_that_a_camera_sees() -> N
     beside = seen + np.array([100.0, 0.0, -1.9])
     assert near_plane(camera, np.vstack([seen, behind, beside])) == pytest.approx(0.5 * 2.04)
     assert near_plane(camera, seen[:10]) == camera.near
+
+
+def test_of_many_points_a_part_tells_the_near_plane(monkeypatch) -> None:
+    camera = Camera(torch.eye(4, dtype=torch.float64), 100.0, 100.0, 50.0, 50.0, 100, 100)
+    xyz = np.random.default_rng(0).uniform((-1, -1, 2), (1, 1, 4), (10_001, 3))
+    of_all = near_plane(camera, xyz)
+    monkeypatch.setattr(points_module, "MAX_NEAR_POINTS", 5000)
+    assert near_plane(camera, xyz) != of_all
+    assert near_plane(camera, xyz) == pytest.approx(of_all, rel=SUBSET_SHARE)

@@ -17,6 +17,7 @@ from splatseg.masks import (
     write_label_map,
     write_segments,
 )
+from splatseg.masks.files import read_size
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=30)
 
@@ -212,3 +213,44 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path, segments, monkeypatc
         write_segments(path, segments.resized(2, 2), "a.jpg")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+# Sizes from the first bytes
+
+
+def test_size_of_what_this_package_writes(tmp_path, segments):
+    write_segments(tmp_path / "a.json", segments, "a" * 300 + ".jpg")
+    write_label_map(tmp_path / "a.png", np.ones((5, 8), dtype=np.uint8))
+    write_label_map(tmp_path / "b.PNG", np.full((5, 8), 300))
+    assert [read_size(tmp_path / name) for name in ("a.json", "a.png", "b.PNG")] == [(8, 5)] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        (json.dumps(sa1b(), indent=2), (3, 2)),
+        (json.dumps(sa1b())[:80], (3, 2)),  # half written: the size is there, the masks are not
+        (json.dumps(dict(reversed(sa1b().items()))), None),  # the image comes last
+        ('{"image": {"width": 3, "height": 2', None),
+        ('{"image": {"width": "3", "height": 2}}', None),
+        ('{"image": [3, 2]}', None),
+        ("[" * 5000, None),
+        ("", None),
+        ("é\0", None),
+    ],
+)
+def test_size_in_the_beginning_of_json(tmp_path, text, size):
+    (tmp_path / "a.json").write_text(text)
+    assert read_size(tmp_path / "a.json") == size
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a" + bytes(40)])
+def test_no_size_in_what_is_no_png(tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
+    assert read_size(tmp_path / "a.png") is None
+
+
+def test_size_of_a_file_that_cannot_be_read(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(SplatsegError, match=r"a\.json cannot be read"):
+        read_size(tmp_path / "a.json")

@@ -97,6 +97,18 @@ def test_a_mask_of_other_proportions_is_refused_by_name(capture):
         found.segments("cam0/0001", (40, 60))
 
 
+def test_shapes_are_checked_before_any_mask_is_read(capture):
+    found = open_masks(capture, None, FRAMES)
+    found.check_sizes({frame: (12, 8) for frame in FRAMES})
+    found.check_sizes({"cam0/0002": (40, 60)})  # it has no file
+    with pytest.raises(SplatsegError, match=r"IMG\.3\.png is 6x4 but its photo is 40x60"):
+        found.check_sizes({"cam0/0001": (6, 4), "cam1/IMG.3": (40, 60)})
+    found.files["cam1/IMG.3"].write_text("not a PNG: that is said when it is read")
+    found.check_sizes({frame: (6, 4) for frame in FRAMES})
+    with pytest.raises(SplatsegError, match="cannot be read as PNG"):
+        found.segments("cam1/IMG.3", (6, 4))
+
+
 @pytest.mark.parametrize(
     ("size", "photo_size", "fits"),
     [

@@ -47,12 +47,18 @@ def test_areas_and_boxes(mask):
     box = [0, 0, 0, 0]
     if rows.size:
         box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
-    assert rle.areas([code, code], *mask.shape).tolist() == [mask.sum()] * 2
+    assert rle.areas([code, code]).tolist() == [mask.sum()] * 2
     assert rle.boxes([code], *mask.shape).tolist() == [box]
 
 
+def test_more_masks_than_a_byte_counts():
+    code = rle.encode(np.eye(3, 4, dtype=bool))
+    assert rle.areas([code] * 256).tolist() == [3] * 256
+    assert rle.boxes([code] * 256, 3, 4).tolist() == [[0, 0, 3, 3]] * 256
+
+
 def test_no_masks():
-    assert rle.areas([], 4, 5).shape == (0,)
+    assert rle.areas([]).shape == (0,)
     assert rle.boxes([], 4, 5).shape == (0, 4)
 
 

@@ -1,5 +1,7 @@
 """Training views: the order of frames, photos as tensors, label maps at working size."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -92,7 +94,49 @@ def test_masks_of_another_shape_are_refused(capture_copy) -> None:
     (folder / f"{frame.name}.json").unlink()
     Image.fromarray(np.zeros((72, 72), dtype=np.uint8)).save(folder / f"{frame.name}.png")
     with pytest.raises(SplatsegError, match=rf"{frame.name}\.png is 72x72 but its photo is 96x72"):
-        views_of(capture_copy).labels(frame)
+        views_of(capture_copy)
+
+
+def test_masks_that_tell_their_shape_late_are_refused_when_they_are_drawn(capture_copy) -> None:
+    frame = views_of(capture_copy).frame_at(0)
+    content = {"annotations": [], "image": {"file_name": "a.jpg", "width": 72, "height": 72}}
+    path = capture_copy / "masks" / "noisy" / f"{frame.name}.json"
+    path.write_text(json.dumps(content))
+    views = views_of(capture_copy)
+    with pytest.raises(SplatsegError, match=rf"{frame.name}\.json is 72x72 but its photo is 96x72"):
+        views.labels(frame)
+
+
+def test_masks_of_test_frames_do_not_matter(capture_copy) -> None:
+    frame = views_of(capture_copy).capture.test[0]
+    folder = capture_copy / "masks" / "noisy"
+    (folder / f"{frame.name}.json").unlink()
+    Image.fromarray(np.zeros((72, 72), dtype=np.uint8)).save(folder / f"{frame.name}.png")
+    views_of(capture_copy)
+
+
+def test_memory_for_labels_is_bounded_and_what_it_lacks_is_made_again(synthetic) -> None:
+    generous, frugal = views_of(synthetic.root), views_of(synthetic.root)
+    frugal._labels.max_bytes = 1
+    for step in range(2 * len(synthetic.train_frames)):
+        frame = generous.frame_at(step)
+        expected = generous.labels(frame)
+        assert expected is not None and torch.equal(frugal.labels(frame), expected)  # type: ignore[arg-type]
+        assert frugal._labels.bytes == expected.numel()  # one map, of one byte a pixel
+
+
+@pytest.mark.parametrize(("count", "bytes_each"), [(255, 1), (256, 2)])
+def test_label_maps_take_two_bytes_a_pixel_only_where_they_must(
+    capture_copy, count: int, bytes_each: int
+) -> None:
+    frame = views_of(capture_copy).frame_at(0)
+    folder = capture_copy / "masks" / "noisy"
+    label_map = np.arange(72 * 96, dtype=np.uint16).reshape(72, 96) % (count + 1)
+    (folder / f"{frame.name}.json").unlink()
+    write_label_map(folder / f"{frame.name}.png", label_map)
+    views = views_of(capture_copy)
+    assert np.array_equal(views.labels(frame).numpy(), label_map)  # type: ignore[union-attr]
+    assert views._labels.bytes == bytes_each * label_map.size
 
 
 def test_frames_without_a_mask_file_have_no_labels(capture_copy) -> None:

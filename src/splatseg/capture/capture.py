@@ -83,9 +83,13 @@ class Capture:
         return frames[name]
 
     def image(self, frame: Frame) -> UInt8[np.ndarray, "h w 3"]:
-        """The photo as the frame's camera sees it, RGB. Copy it before writing into it."""
+        """The photo as the frame's camera sees it, RGB. Copy it before writing into it.
+
+        It is planar in memory (channel, row, column), as the engine reads images.
+        """
         key = (frame.name, frame.camera.width, frame.camera.height)
-        return self._images.get(key, lambda: self._make_image(frame))
+        planar = self._images.get(key, lambda: self._make_image(frame).transpose(2, 0, 1))
+        return planar.transpose(1, 2, 0)
 
     def _make_image(self, frame: Frame) -> UInt8[np.ndarray, "h w 3"]:
         if not frame.lens.is_pinhole:

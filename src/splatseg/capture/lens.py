@@ -21,7 +21,7 @@ from jaxtyping import Float, Float32, Shaped
 from torch import Tensor
 
 from splatseg.cameras import Camera
-from splatseg.capture.resampling import pixel_centres, resize, sample
+from splatseg.capture.resampling import pixel_map, resize, sample
 from splatseg.errors import SplatsegError
 
 # These are a pinhole when their distortion is zero. A fisheye with zero coefficients is not one.
@@ -118,8 +118,9 @@ class Lens:
             return resize(image, camera.width, camera.height, nearest)
         h, w = image.shape[:2]
         grid = (camera.width, camera.height) if nearest else (w, h)
-        ratio = np.array([w / self.width, h / self.height], dtype=np.float32)
-        photo_xy = _photo_map(self, *grid) * ratio
+        photo_xy = _photo_map(self, *grid)
+        if (w, h) != (self.width, self.height):
+            photo_xy = photo_xy * np.array([w / self.width, h / self.height], dtype=np.float32)
         return resize(sample(image, photo_xy, nearest), camera.width, camera.height, nearest)
 
     def warp_to_photo(
@@ -164,12 +165,11 @@ def parameter_names(model: str) -> tuple[str, ...]:
 def _photo_map(lens: Lens, width: int, height: int) -> Float32[np.ndarray, "height width 2"]:
     """For every pixel of a working image, where it lies on the photo."""
     camera = lens.working_camera(torch.eye(4, dtype=torch.float64), width, height)
-    return lens.photo_from_working(pixel_centres(width, height), camera).astype(np.float32)
+    return pixel_map(lambda xy: lens.photo_from_working(xy, camera), width, height)
 
 
 @lru_cache(maxsize=CACHED_MAPS)
 def _working_map(lens: Lens, width: int, height: int) -> Float32[np.ndarray, "rows columns 2"]:
     """For every pixel of the photo, where it lies on a working image of `width` x `height`."""
     camera = lens.working_camera(torch.eye(4, dtype=torch.float64), width, height)
-    photo_xy = pixel_centres(lens.width, lens.height)
-    return lens.working_from_photo(photo_xy, camera).astype(np.float32)
+    return pixel_map(lambda xy: lens.working_from_photo(xy, camera), lens.width, lens.height)

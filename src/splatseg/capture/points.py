@@ -1,5 +1,6 @@
 """The points that training starts from: read from a PLY file, or sampled where the cameras look."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ NEAREST, FARTHEST = 0.1, 10.0  # depths of candidates, in scene extents: from ta
 NEAR_QUANTILE = 0.02  # of the depths of the points in view: the very nearest may be wrong
 NEAR_SHARE = 0.5  # of that depth: surfaces without points may be nearer than those with
 MIN_SEEN_POINTS = 50  # fewer tell nothing
+MAX_NEAR_POINTS = 100_000  # asked of each camera: 500 photos and a million points take 20 s else
 
 PLY_BYTE_ORDERS = {"ascii": "=", "binary_little_endian": "<", "binary_big_endian": ">"}
 PLY_TYPES = {
@@ -83,6 +85,7 @@ def near_plane(camera: Camera, xyz: Float[np.ndarray, "n 3"]) -> float:
     What is nearer can only be a floater: Gaussians hung before a single camera explain its exposure
     or its noise at no cost to the others, and veil every new view that looks past that camera.
     """
+    xyz = xyz[:: max(1, math.ceil(len(xyz) / MAX_NEAR_POINTS))]
     seen = xyz[_sees(camera, xyz)]
     if len(seen) < MIN_SEEN_POINTS:
         return camera.near

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splatseg.errors import SplatsegError
-from splatseg.masks.files import SUFFIXES, read_segments
+from splatseg.masks.files import SUFFIXES, read_segments, read_size
 from splatseg.masks.segments import Segments
 
 MAX_LISTED = 5  # names that one message spells out
@@ -41,6 +41,17 @@ class MaskSet:
         segments = read_segments(path)
         check_size(path, (segments.width, segments.height), photo_size)
         return segments
+
+    def check_sizes(self, photo_sizes: Mapping[str, tuple[int, int]]) -> None:
+        """Refuse masks of another shape than their frame's photo, as `segments` would.
+
+        Only the first bytes of each file are read. What they do not tell is left to `segments`.
+        """
+        for frame, photo_size in photo_sizes.items():
+            path = self.files.get(frame)
+            size = None if path is None else read_size(path)
+            if path is not None and size is not None:
+                check_size(path, size, photo_size)
 
 
 def open_masks(capture_root: Path, name: str | None, frames: Sequence[str]) -> MaskSet:

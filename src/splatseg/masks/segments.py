@@ -74,7 +74,7 @@ class Segments:
     @property
     def areas(self) -> Int64[np.ndarray, " n"]:
         """Pixels inside each segment."""
-        return rle.areas(self.rles, self.height, self.width)
+        return rle.areas(self.rles)
 
     @property
     def boxes(self) -> Int64[np.ndarray, "n 4"]:

@@ -1,15 +1,22 @@
-"""The training views of a capture as tensors: photos and label maps at working size."""
+"""The training views of a capture as tensors: photos and label maps at working size.
+
+Both are read when they are asked for, and kept up to a limit: the capture keeps the photos, the
+views keep the label maps.
+"""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt
 from torch import Tensor
 
 from splatseg.capture import Capture, Frame
+from splatseg.capture.image_cache import ImageCache
 from splatseg.masks import FlatteningOrder, MaskSet, Segments
 from splatseg.training.randomness import generator
+
+LABEL_CACHE_BYTES = 2**28  # every map of 500 views at 800x600; making one takes 30 to 200 ms
 
 
 @dataclass
@@ -20,7 +27,11 @@ class TrainingViews:
     masks: MaskSet | None
     flattening: FlatteningOrder
     seed: int
-    _labels: dict[str, np.ndarray | None] = field(default_factory=dict)
+    _labels: ImageCache = field(default_factory=lambda: ImageCache(LABEL_CACHE_BYTES))
+
+    def __post_init__(self) -> None:
+        if self.masks is not None:
+            self.masks.check_sizes({frame.name: _photo_size(frame) for frame in self.capture.train})
 
     def frame_at(self, step: int) -> Frame:
         """The frame of training step `step`, counted from 0: every frame once an epoch."""
@@ -31,24 +42,36 @@ class TrainingViews:
 
     def photo(self, frame: Frame) -> Float[Tensor, "h w 3"]:
         """RGB in [0, 1]; planar in memory, as the photometric kernel reads it."""
-        pixels = torch.from_numpy(self.capture.image(frame).transpose(2, 0, 1).copy())
-        return pixels.float().div_(255).permute(1, 2, 0)
+        # numpy's memory, not torch's, whose alignment to 64 bytes would keep the image out of the
+        # hole that the last one left in glibc's heap: the heap grew by one for each view seen.
+        pixels = self.capture.image(frame).astype(np.float32)
+        pixels /= 255
+        return torch.from_numpy(pixels)
 
     def labels(self, frame: Frame) -> Int[Tensor, "h w"] | None:
         """Flattened segment ids at working size, 0 = unlabelled; None without masks."""
-        if self.masks is None:
+        masks = self.masks
+        if masks is None or frame.name not in masks.files:
             return None
-        if frame.name not in self._labels:
-            size = (frame.lens.width, frame.lens.height)
-            segments = self.masks.segments(frame.name, size)
-            self._labels[frame.name] = (
-                None if segments is None else working_labels(segments, frame, self.flattening)
-            )
-        labels = self._labels[frame.name]
-        return None if labels is None else torch.from_numpy(labels.astype(np.int32))
+        labels = self._labels.get(frame.name, lambda: self._make_labels(masks, frame))
+        return torch.from_numpy(labels.astype(np.int32))
+
+    def _make_labels(self, masks: MaskSet, frame: Frame) -> UInt[np.ndarray, "h w"]:
+        segments = masks.segments(frame.name, _photo_size(frame))
+        assert segments is not None  # the frame has a file
+        return working_labels(segments, frame, self.flattening)
 
 
-def working_labels(segments: Segments, frame: Frame, order: FlatteningOrder) -> np.ndarray:
-    """A photo's masks flattened into one label map of the frame's working size (uint16)."""
-    flat = segments.label_map(order)
-    return frame.lens.warp_to_working(flat, frame.camera, nearest=True).astype(np.uint16)
+def working_labels(
+    segments: Segments, frame: Frame, order: FlatteningOrder
+) -> UInt[np.ndarray, "h w"]:
+    """A photo's masks flattened into one label map of the frame's working size.
+
+    In 8 bits where that holds every label, else in 16.
+    """
+    flat = segments.label_map(order).astype(np.min_scalar_type(len(segments)))
+    return frame.lens.warp_to_working(flat, frame.camera, nearest=True)
+
+
+def _photo_size(frame: Frame) -> tuple[int, int]:
+    return frame.lens.width, frame.lens.height
