@@ -11,6 +11,7 @@ from splatseg.gaussians import Gaussians
 from splatseg.render import View, render
 
 MIN_COVERAGE = 0.5  # alpha below this is background: too little of the scene was hit to name it
+MIN_LENGTH = 1e-12  # of a rendered feature; only avoids 0 / 0
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,18 @@ def feature_map(gaussians: Gaussians, view: View) -> FeatureMap:
     with torch.no_grad():
         rendered = render(view, gaussians.features)
         return FeatureMap(F.normalize(rendered.image, dim=-1), rendered.alpha >= MIN_COVERAGE)
+
+
+def view_similarity(
+    gaussians: Gaussians, view: View, queries: Float[Tensor, "q f"]
+) -> Float[Tensor, "h w"]:
+    """`similarity_map` of a view, without making the normalised map."""
+    with torch.no_grad():
+        rendered = render(view, gaussians.features)
+        planar = rendered.image.permute(2, 0, 1).flatten(1)
+        length = torch.linalg.vector_norm(planar, dim=0).clamp_min(MIN_LENGTH)
+        best = ((queries @ planar).amax(dim=0) / length).unflatten(0, rendered.alpha.shape)
+        return torch.where(rendered.alpha >= MIN_COVERAGE, best, -1.0)
 
 
 def similarity_map(features: FeatureMap, queries: Float[Tensor, "q f"]) -> Float[Tensor, "h w"]:

@@ -25,7 +25,7 @@ from splatseg.capture import Frame, Lens
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.render import View, project, render, splat
-from splatseg.segmentation.feature_maps import MIN_COVERAGE, feature_map, similarity_map
+from splatseg.segmentation.feature_maps import MIN_COVERAGE, view_similarity
 
 THRESHOLD = 0.7  # Eq. 6
 QUERY_RADIUS = 1  # pixels of the working image; 0 is the paper's single pixel
@@ -116,8 +116,8 @@ def photo_similarity(
     gaussians: Gaussians, frame: Frame, queries: Float[Tensor, "q f"]
 ) -> Float[np.ndarray, "h w"]:
     """Similarity of every pixel of the photo as shipped to the nearest query; -1 on background."""
-    features = feature_map(gaussians, project(gaussians, frame.camera))
-    return on_photo(similarity_map(features, queries).cpu().numpy(), frame.lens)
+    similarity = view_similarity(gaussians, project(gaussians, frame.camera), queries)
+    return on_photo(similarity.cpu().numpy(), frame.lens)
 
 
 def on_photo(similarity: Float[np.ndarray, "rows columns"], lens: Lens) -> Float[np.ndarray, "h w"]:
@@ -158,7 +158,7 @@ def select_gaussians(
     votes = torch.zeros(len(gaussians), 2, device=gaussians.means.device)
     for frame in frames:
         view = project(gaussians, frame.camera)
-        inside = similarity_map(feature_map(gaussians, view), queries) >= threshold
+        inside = view_similarity(gaussians, view, queries) >= threshold
         votes += mask_votes(view, inside)
     return votes[:, 0] > MIN_VOTE_SHARE * votes[:, 1]
 
