@@ -11,8 +11,6 @@
 
 #if defined(_MSC_VER)
 #include <malloc.h>
-#elif defined(__linux__)
-#include <sys/mman.h>
 #endif
 
 #include "kernels.h"
@@ -27,21 +25,15 @@ std::atomic<int64_t>& held_bytes() {
   return bytes;
 }
 constexpr size_t HEADER = 64;  // keeps the size of an allocation, and its alignment
-constexpr size_t HUGE_PAGE = size_t{2} << 20;
 
 }  // namespace
 
 void* allocate(size_t bytes) {
-  // Large arrays are read in no order: huge pages spare most misses of the address translation.
-  const size_t alignment = bytes < HUGE_PAGE ? HEADER : HUGE_PAGE;
-  const size_t total = (bytes + HEADER + alignment - 1) / alignment * alignment;
+  const size_t total = (bytes + 2 * HEADER - 1) / HEADER * HEADER;
 #if defined(_MSC_VER)
-  void* p = _aligned_malloc(total, alignment);
+  void* p = _aligned_malloc(total, HEADER);
 #else
-  void* p = std::aligned_alloc(alignment, total);
-#endif
-#if defined(__linux__)
-  if (p != nullptr && alignment == HUGE_PAGE) madvise(p, total, MADV_HUGEPAGE);
+  void* p = std::aligned_alloc(HEADER, total);
 #endif
   if (p == nullptr) throw OutOfMemory();
   *static_cast<size_t*>(p) = total;

@@ -15,7 +15,7 @@ constexpr int BLOCKS = 16;  // blocks in a tile
 
 constexpr float MIN_ALPHA = 1.f / 255.f;      // fainter contributions are skipped (3DGS)
 constexpr float LOG2_MIN_ALPHA = -7.99435344f;
-constexpr float MAX_ALPHA = 0.999f;           // keeps 1 - alpha invertible in the backward pass
+constexpr float MAX_ALPHA = 0.999f;           // nothing hides what is behind it completely
 constexpr float MIN_TRANSMITTANCE = 1e-4f;    // a block stops when every pixel is this opaque (3DGS)
 
 // Grow-only memory, never moved into std:: containers: see simd.h on templates.
@@ -93,7 +93,7 @@ static inline int tile_count(const View& view) { return view.tiles_x * view.tile
 
 // Per-thread working memory, shared by all views and reused from call to call.
 struct Scratch {
-  Buffer<uint32_t> keys, keys_next, order, order_next;  // sorting by depth (worker 0 only)
+  Buffer<uint32_t> keys, keys_next, order, order_next;  // sorting by depth
   Buffer<uint64_t> entries;  // of binning: Gaussian, and blocks in the upper half
   Buffer<uint32_t> tiles, counts;
   Buffer<float> staged, weights, gradients, maps;

@@ -1,7 +1,12 @@
 """Queries on a trained scene: pick objects, find all of them."""
 
 from splatseg.segmentation.clustering import cluster_gaussians, render_labels
-from splatseg.segmentation.feature_maps import FeatureMap, feature_map, similarity_map, view_similarity
+from splatseg.segmentation.feature_maps import (
+    FeatureMap,
+    feature_map,
+    similarity_map,
+    view_similarity,
+)
 from splatseg.segmentation.picking import (
     QUERY_RADIUS,
     THRESHOLD,
