@@ -386,7 +386,9 @@ def iteration_stage(w: Workload) -> Stage:
         leaves = {n: t.detach().requires_grad_() for n, t in optimizer.tensors.items()}
         view = project(Gaussians(**leaves, features=w.gaussians.features), w.camera)
         rendering_loss(render(view, view.colors).image, photo).backward()
-        optimizer.step({name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None})
+        grads = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+        optimizer.step(grads)
+        native.recycle(grads.values())
 
     parts = (
         *(project_forward_work(w), binning_work(w), blend_forward_work(w, 3)),

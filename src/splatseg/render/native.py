@@ -5,7 +5,7 @@ permuted views of those, so nothing is copied.
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -38,6 +38,19 @@ def gaussians_struct(tensors: tuple[Tensor, ...], sh_degree: int) -> engine.CGau
     )
 
 
+_spare: dict[torch.Size, Tensor] = {}
+
+
+def recycle(gradients: Iterable[Tensor]) -> None:
+    """Give gradients of parameters back, for the next backward pass of projection to write into.
+
+    The caller promises not to read them again. The system hands out large blocks page by page and
+    zeroed, which for 200,000 Gaussians takes longer than computing the gradients.
+    """
+    _spare.clear()
+    _spare.update({g.shape: g for g in gradients if g.is_cpu and g.is_contiguous()})
+
+
 class Project(torch.autograd.Function):
     """Gaussians to means2d, conics, depths, opacities, colors."""
 
@@ -57,7 +70,10 @@ class Project(torch.autograd.Function):
     def backward(ctx: Any, *grad_projected: Tensor) -> Grads:  # type: ignore[override]
         stored = ctx.saved_tensors
         incoming = tuple(dense(g) for g in grad_projected)
-        grads = tuple(torch.empty_like(t) for t in stored)
+        grads = tuple(_spare.pop(t.shape, None) for t in stored)
+        grads = tuple(
+            torch.empty_like(t) if g is None else g for g, t in zip(grads, stored, strict=True)
+        )
         engine.library().splatseg_project_backward(
             gaussians_struct(stored, ctx.sh_degree),
             ctx.camera,

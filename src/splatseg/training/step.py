@@ -15,7 +15,7 @@ from splatseg.gaussians import Gaussians
 from splatseg.losses.contrastive import contrastive_loss
 from splatseg.losses.photometric import rendering_loss
 from splatseg.losses.spatial import spatial_similarity_loss
-from splatseg.render import View, project, render
+from splatseg.render import View, native, project, render
 from splatseg.training.config import TrainConfig
 from splatseg.training.density import DensityStatistics, densify, reset_opacities
 from splatseg.training.optimizer import Moments, adam_steps
@@ -60,7 +60,9 @@ def train_step(
         )
 
     state.iteration = iteration
-    _optimise(state, {name: leaf.grad for name, leaf in leaves.items()}, config, extent)
+    grads = {name: leaf.grad for name, leaf in leaves.items()}
+    _optimise(state, grads, config, extent)
+    native.recycle(grad for grad in grads.values() if grad is not None)
     if iteration < config.density.stop * config.iterations:
         size = (frame.camera.width, frame.camera.height)
         state.statistics.add(density_grad, view.visible, size)
