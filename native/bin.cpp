@@ -31,11 +31,11 @@ SPLATSEG_INLINE void prepare(const splatseg_projected& p, const View& view, int6
   // Comparisons are written so that NaN anywhere leaves the Gaussian out.
   const M drawn = (opacity > set1(MIN_ALPHA)) & (det > zero()) & (conic[0] > zero());
   const F a = select(drawn, conic[0], set1(1.f)), c = select(drawn, conic[2], set1(1.f));
-  const F b = keep(drawn, conic[1]), inv_det = set1(1.f) / select(drawn, det, set1(1.f));
+  const F b = keep(drawn, conic[1]), safe_det = select(drawn, det, set1(1.f));
   const F log2_opacity = log2(select(drawn, opacity, set1(1.f)));
   const F xx = sqrt(half_log2_e * a), xy = half_log2_e * b / xx;
-  const F yy = sqrt(half_log2_e * select(drawn, det, set1(1.f)) / a);
-  const F scale = (log2_opacity + margin) / half_log2_e * inv_det;
+  const F yy = sqrt(half_log2_e * safe_det / a);
+  const F scale = (log2_opacity + margin) / half_log2_e * (set1(1.f) / safe_det);
   const F half_width = sqrt(scale * c), half_height = sqrt(scale * a);
   const F left = mean[0] - half_width, right = mean[0] + half_width;
   const F top = mean[1] - half_height, bottom = mean[1] + half_height;

@@ -19,25 +19,8 @@ SPLATSEG_INLINE F alpha_of(F log2_alpha) {
   return keep(log2_alpha >= set1(LOG2_MIN_ALPHA), min(exp2(log2_alpha), set1(MAX_ALPHA)));
 }
 
-// Gradients are gathered in one record per Gaussian and thread: C attribute gradients, then the six
-// moments that the geometry needs (see blend_backward.cpp), padded to whole vectors.
-constexpr int MOMENTS = 6;
+constexpr int MOMENTS = 6;  // that the geometry needs: see blend_backward.cpp
 constexpr int wide(int channels) { return channels / LANES; }  // groups of sixteen channels
-
-template <int C, bool GEOMETRY>
-struct Record {
-  static constexpr int used = C + (GEOMETRY ? MOMENTS : 0);
-  static constexpr int vectors = (used + LANES - 1) / LANES;
-  static constexpr int size = vectors * LANES;
-};
-
-template <int C, bool GEOMETRY>
-static float* clear_records(Scratch& s, int64_t n) {
-  const size_t floats = static_cast<size_t>(n) * Record<C, GEOMETRY>::size;
-  float* records = reserve(s.gradients, floats);
-  std::memset(records, 0, floats * sizeof(float));
-  return records;
-}
 
 // From the moments of v to the gradients of centre, conic and opacity.
 SPLATSEG_INLINE void add_geometry(const Splat& s, const float* m, int64_t i,
@@ -51,27 +34,6 @@ SPLATSEG_INLINE void add_geometry(const Splat& s, const float* m, int64_t i,
   out.conics[3 * i + 1] -= m[4];
   out.conics[3 * i + 2] -= 0.5f * m[5];
   out.opacities[i] += s.opacity > 0.f ? m[0] / s.opacity : 0.f;
-}
-
-// Sums the workers' records, in order, into the gradients. Geometry is added to, because groups of
-// channels follow each other; attributes are written.
-template <int C, bool GEOMETRY>
-static void sum_records(const View& view, Channels channels, int workers,
-                        const BlendGradients& out) {
-  constexpr int SIZE = Record<C, GEOMETRY>::size;
-  parallel_range(view.n, 256, [&](int, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-      float sum[SIZE];
-      std::memcpy(sum, scratch(0).gradients.data + i * SIZE, sizeof sum);
-      for (int worker = 1; worker < workers; worker++) {
-        const float* record = scratch(worker).gradients.data + i * SIZE;
-        for (int k = 0; k < SIZE; k++) sum[k] += record[k];
-      }
-      float* grad = out.attributes + i * channels.stride + channels.first;
-      for (int c = 0; c < C; c++) grad[c] = sum[c];
-      if (GEOMETRY) add_geometry(view.splats.data[i], sum + C, i, out);
-    }
-  });
 }
 
 // Kernels are compiled for these channel counts; engine.cpp composes any other count from them.

@@ -25,6 +25,44 @@ namespace {
 
 constexpr int TOGETHER = 4;  // Gaussians at once: what they share is loaded once
 
+// Gradients are gathered in one record per Gaussian and thread: C attribute gradients, then the six
+// moments, padded to whole vectors.
+template <int C, bool GEOMETRY>
+struct Record {
+  static constexpr int used = C + (GEOMETRY ? MOMENTS : 0);
+  static constexpr int vectors = (used + LANES - 1) / LANES;
+  static constexpr int size = vectors * LANES;
+};
+
+template <int C, bool GEOMETRY>
+float* clear_records(Scratch& s, int64_t n) {
+  const size_t floats = static_cast<size_t>(n) * Record<C, GEOMETRY>::size;
+  float* records = reserve(s.gradients, floats);
+  std::memset(records, 0, floats * sizeof(float));
+  return records;
+}
+
+// Sums the workers' records, in order, into the gradients. Geometry is added to, because groups of
+// channels follow each other; attributes are written.
+template <int C, bool GEOMETRY>
+void sum_records(const View& view, Channels channels, int workers,
+                        const BlendGradients& out) {
+  constexpr int SIZE = Record<C, GEOMETRY>::size;
+  parallel_range(view.n, 256, [&](int, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      float sum[SIZE];
+      std::memcpy(sum, scratch(0).gradients.data + i * SIZE, sizeof sum);
+      for (int worker = 1; worker < workers; worker++) {
+        const float* record = scratch(worker).gradients.data + i * SIZE;
+        for (int k = 0; k < SIZE; k++) sum[k] += record[k];
+      }
+      float* grad = out.attributes + i * channels.stride + channels.first;
+      for (int c = 0; c < C; c++) grad[c] = sum[c];
+      if (GEOMETRY) add_geometry(view.splats.data[i], sum + C, i, out);
+    }
+  });
+}
+
 struct BackwardInput {
   const float *attributes, *grad_image, *grad_alpha;
 };

@@ -387,6 +387,8 @@ SPLATSEG_INLINE void transpose_out(const F* in, int lanes, int stride, float* ro
     for (int d = 0; d < D; d++) rows[static_cast<int64_t>(lane) * stride + d] = t[d][lane];
 }
 
+SPLATSEG_INLINE int minimum(int a, int b) { return a < b ? a : b; }
+
 SPLATSEG_INLINE int count_trailing_zeros(unsigned x) {
 #if defined(_MSC_VER)
   unsigned long index;

@@ -35,8 +35,6 @@ struct Window {
   static float weight(int k) { return expf(-0.5f * k * k / (WINDOW_SIGMA * WINDOW_SIGMA)); }
 };
 
-SPLATSEG_INLINE int minimum(int a, int b) { return a < b ? a : b; }
-
 SPLATSEG_INLINE int padded_width(int width) { return (width + LANES - 1) / LANES * LANES; }
 
 // A strip's share of `MAPS` images, filtered together row by row. What lies outside the image
@@ -86,7 +84,7 @@ struct Band {
   float *d_mu, *d_aa, *d_ab;            // planes of padded rows
   float* grad;
 
-  int columns() const { return width - left < STRIP ? width - left : STRIP; }
+  int columns() const { return minimum(STRIP, width - left); }
 
   // Calls use(x, lanes) for the vectors of a row with PAD columns more on both sides: x counts from
   // `left`, and the first `lanes` columns lie in the image.

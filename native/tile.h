@@ -8,8 +8,6 @@ namespace splatseg {
 namespace SPLATSEG_ISA {
 namespace {
 
-SPLATSEG_INLINE int minimum(int a, int b) { return a < b ? a : b; }
-
 // Coordinates inside a tile are relative to the centre of its first pixel.
 struct TilePlace {
   int column, row;   // of the tile

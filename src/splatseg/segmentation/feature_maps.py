@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -27,7 +26,8 @@ def feature_map(gaussians: Gaussians, view: View) -> FeatureMap:
     """Render F of Eq. 2 of arXiv:2404.12784 and normalise it per pixel."""
     with torch.no_grad():
         rendered = render(view, gaussians.features)
-        return FeatureMap(F.normalize(rendered.image, dim=-1), rendered.alpha >= MIN_COVERAGE)
+        unit = rendered.image / _lengths(rendered.image)[..., None]
+        return FeatureMap(unit, rendered.alpha >= MIN_COVERAGE)
 
 
 def view_similarity(
@@ -36,19 +36,29 @@ def view_similarity(
     """`similarity_map` of a view, without making the normalised map."""
     with torch.no_grad():
         rendered = render(view, gaussians.features)
-        planar = rendered.image.permute(2, 0, 1).flatten(1)
-        # Channel by channel, within the cache: vector_norm takes forty times as long on a CPU.
-        squares = torch.zeros_like(planar[0])
-        for channel in planar:
-            squares.addcmul_(channel, channel)
-        best = (queries @ planar).amax(dim=0) / squares.sqrt_().clamp_min(MIN_LENGTH)
-        best = best.unflatten(0, rendered.alpha.shape)
-        return torch.where(rendered.alpha >= MIN_COVERAGE, best, -1.0)
+        cosine = _largest_product(rendered.image, queries) / _lengths(rendered.image)
+        return torch.where(rendered.alpha >= MIN_COVERAGE, cosine, -1.0)
 
 
 def similarity_map(features: FeatureMap, queries: Float[Tensor, "q f"]) -> Float[Tensor, "h w"]:
     """The largest cosine of each pixel with the unit `queries`; -1 on background."""
+    return torch.where(features.covered, _largest_product(features.features, queries), -1.0)
+
+
+def _largest_product(
+    image: Float[Tensor, "h w f"], queries: Float[Tensor, "q f"]
+) -> Float[Tensor, "h w"]:
     # One matrix product on the planar memory that rendering leaves behind: (q f) x (f pixels).
-    planar = features.features.permute(2, 0, 1).flatten(1)
-    best = (queries @ planar).amax(dim=0).unflatten(0, features.covered.shape)
-    return torch.where(features.covered, best, -1.0)
+    planar = image.permute(2, 0, 1).flatten(1)
+    return (queries @ planar).amax(dim=0).unflatten(0, image.shape[:2])
+
+
+def _lengths(image: Float[Tensor, "h w f"]) -> Float[Tensor, "h w"]:
+    """Length of every pixel's vector, at least MIN_LENGTH.
+
+    Channel by channel, within the cache: `vector_norm` takes forty times as long on a CPU.
+    """
+    squares = torch.zeros_like(image[..., 0])
+    for channel in image.unbind(dim=-1):
+        squares.addcmul_(channel, channel)
+    return squares.sqrt_().clamp_min_(MIN_LENGTH)
