@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from splatseg.errors import SplatsegError
 from splatseg.masks import MAX_SEGMENTS, Segments
+from splatseg.masks.segments import MAX_PAIRED
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=60)
 mask_stacks = arrays(bool, array_shapes(min_dims=3, max_dims=3, min_side=0, max_side=7))
@@ -43,6 +44,72 @@ def test_nested_segments_flatten_both_ways():
     segments = Segments.from_masks(masks)
     assert segments.label_map().tolist() == [[1, 1, 1], [1, 2, 1], [1, 1, 1]]
     assert segments.label_map("largest_on_top").tolist() == [[1] * 3] * 3
+
+
+@repeatable
+@given(mask_stacks)
+def test_what_each_two_segments_share(masks):
+    segments = Segments.from_masks(masks)
+    intersections, shares = segments.intersections(), segments.overlap_share()
+    assert intersections.shape == shares.shape == (len(masks), len(masks))
+    for a, b in np.ndindex(intersections.shape):
+        common = (masks[a] & masks[b]).sum()
+        assert intersections[a, b] == common
+        assert shares[a, b] == (common / masks[b].sum() if masks[b].any() else 0)
+    assert segments.coverage * max(1, masks[0:1].size) == pytest.approx(masks.any(axis=0).sum())
+
+
+def test_more_masks_than_pycocotools_counts_by_itself_are_compared():
+    masks = np.zeros((300, 1, 400), dtype=bool)
+    masks[np.arange(300), 0, np.arange(300)] = masks[:, 0, 399] = True
+    expected = np.ones((300, 300), dtype=int) + np.eye(300, dtype=int)
+    assert np.array_equal(Segments.from_masks(masks).intersections(), expected)
+
+
+def test_large_masks_are_counted_to_the_pixel():
+    """Pixels that a single-precision share of the area would lose."""
+    masks = np.ones((2, 6000, 5000), dtype=bool)
+    masks[1, 0, 0] = False
+    intersections = Segments.from_masks(masks).intersections()
+    assert intersections.tolist() == [[30_000_000, 29_999_999], [29_999_999, 29_999_999]]
+
+
+@repeatable
+@given(mask_stacks, st.sampled_from(["smallest_on_top", "largest_on_top"]))
+def test_a_level_is_flattened_without_the_finer_ones(masks, order):
+    segments = Segments.from_masks(masks)
+    depth = segments.nesting().depth
+    for deepest, level in enumerate(["whole", "part", "subpart"]):
+        kept = np.flatnonzero(depth <= deepest) if level != "subpart" else np.arange(len(masks))
+        alone = Segments.from_masks(masks[kept]).label_map(order)
+        expected = np.array([0, *(kept + 1)])[alone]
+        assert np.array_equal(segments.label_map(order, level), expected)
+
+
+def test_levels_of_nested_segments():
+    masks = np.zeros((4, 8, 8), dtype=bool)
+    masks[0, 2:4, 2:4] = True  # a subpart
+    masks[1, :5, :5] = True  # the whole
+    masks[2, 1:5, 1:5] = True  # its part
+    masks[3, 6:, 6:] = True  # a whole without parts
+    segments = Segments.from_masks(masks)
+    assert segments.nesting().depth.tolist() == [2, 0, 1, 0]
+    shown = [[2, 2, 2], [2, 3, 3], [2, 3, 1]]
+    assert segments.label_map()[:3, :3].tolist() == shown
+    assert np.array_equal(segments.label_map(level="subpart"), segments.label_map())
+    parts, wholes = segments.label_map(level="part"), segments.label_map(level="whole")
+    assert parts[:3, :3].tolist() == [[2, 2, 2], [2, 3, 3], [2, 3, 3]]
+    assert np.unique(wholes).tolist() == [0, 2, 4] and (wholes == 2).sum() == 25
+    for label_map in (parts, wholes):
+        assert label_map[7, 7] == 4
+
+
+def test_more_segments_than_can_be_paired_are_refused():
+    rles = Segments.from_masks(np.ones((1, 1, 1), dtype=bool)).rles * (MAX_PAIRED + 1)
+    qualities = np.zeros(len(rles))
+    segments = Segments(1, 1, rles, qualities, qualities)
+    with pytest.raises(SplatsegError, match="a view has 4097 masks; expected at most 4096 to comp"):
+        segments.nesting()
 
 
 @repeatable

@@ -3,8 +3,9 @@
 JSON: {"image": {"file_name", "width", "height"}, "annotations": [{"id", "segmentation": {"size":
 [h, w], "counts"}, "bbox", "area", "predicted_iou", "stability_score"}]}. Counts are COCO's
 compressed text or a list of run lengths. Boxes and areas are written, and computed anew when read;
-an unknown quality is left out, and one that is missing or null is unknown. PNG: 8 or 16 bit
-greyscale, or a palette, whose indices are the labels.
+an unknown quality is left out, and one that is missing or null is unknown. What splatseg itself
+made says how, in a "splatseg" object after the image. PNG: 8 or 16 bit greyscale, or a palette,
+whose indices are the labels.
 """
 
 import io
@@ -12,6 +13,7 @@ import json
 import math
 import re
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,26 @@ from splatseg.masks import rle
 from splatseg.masks.segments import MAX_SEGMENTS, Segments
 
 SUFFIXES = (".json", ".png")
+MAKER = "splatseg"  # the field of a JSON that says how its masks were made
 
 # Pillow's names of one-channel images; some of its versions give 16 bits as 32 ("I").
 _DTYPE_OF_MODE = {"1": np.uint8, "L": np.uint8, "P": np.uint8, "I;16": np.uint16, "I": np.uint16}
+
+COLOR_DIGITS = np.array([1, 256, 256**2], dtype=np.int32)  # as COCO panoptic writes ids
 
 HEADER_BYTES = 4096  # both kinds of file say their size in the first hundred or so
 PNG_HEADER = struct.Struct(">8x4x4sII")  # signature, chunk length, chunk type, width, height
 # SA-1B and this package write the image first; elsewhere the size is not looked for.
 SA1B_HEADER = re.compile(r'\s*\{\s*"image"\s*:\s*')
 
-_IN_WORDS = {dict: "an object", list: "a list", int: "a whole number", (str, list): "run lengths"}
+_IN_WORDS = {
+    dict: "an object",
+    list: "a list",
+    int: "a whole number",
+    str: "a text",
+    (int, str): "a number or a text",
+    (str, list): "run lengths",
+}
 
 
 def read_size(path: Path) -> tuple[int, int] | None:
@@ -64,8 +76,13 @@ def read_segments(path: Path) -> Segments:
     raise SplatsegError(f"{path} is no mask file; expected SA-1B .json or a label map .png")
 
 
-def write_segments(path: Path, segments: Segments, image_file_name: str) -> None:
-    """Write SA-1B JSON; `image_file_name` is the photo's, e.g. frame_00000.jpg."""
+def write_segments(
+    path: Path, segments: Segments, image_file_name: str, maker: Mapping[str, Any] | None = None
+) -> None:
+    """Write SA-1B JSON; `image_file_name` is the photo's, e.g. frame_00000.jpg.
+
+    `maker` is kept in the file: what a program of ours made them with.
+    """
     image = {"file_name": image_file_name, "width": segments.width, "height": segments.height}
     size = [segments.height, segments.width]
     boxes, areas = segments.boxes, segments.areas
@@ -80,23 +97,22 @@ def write_segments(path: Path, segments: Segments, image_file_name: str) -> None
         }
         for index, counts in enumerate(segments.rles)
     ]
-    text = json.dumps({"image": image, "annotations": annotations}, allow_nan=False)
+    made = {} if maker is None else {MAKER: dict(maker)}
+    text = json.dumps({"image": image, **made, "annotations": annotations}, allow_nan=False)
     write_bytes(path, text.encode())
 
 
 def read_label_map(path: Path) -> UInt[np.ndarray, "h w"]:
     """The labels of a PNG, in its own depth (uint8 or uint16)."""
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            mode, labels = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SplatsegError(f"{path} cannot be read as PNG ({error}); write it again") from error
-    if mode not in _DTYPE_OF_MODE:
-        raise SplatsegError(
-            f"{path} is a {mode} image; expected one label a pixel (greyscale of 8 or 16 bits, or "
-            "a palette): a colour does not say which label it stands for"
-        )
-    return labels.astype(_DTYPE_OF_MODE[mode])
+    return _labels(path, *_decode_png(path))
+
+
+def read_ids(path: Path) -> Integer[np.ndarray, "h w"]:
+    """The labels of a PNG that may spell them by colour: R + 256 G + 256² B, 0 is unlabelled."""
+    mode, pixels = _decode_png(path)
+    if mode == "RGB":
+        return pixels.astype(np.int32) @ COLOR_DIGITS
+    return _labels(path, mode, pixels)
 
 
 def write_label_map(path: Path, label_map: Integer[np.ndarray, "h w"]) -> None:
@@ -111,17 +127,40 @@ def write_label_map(path: Path, label_map: Integer[np.ndarray, "h w"]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def _read_sa1b(path: Path) -> Segments:
+def read_json(path: Path) -> Any:
+    """What a JSON file holds."""
     try:
-        data = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except OSError as error:
         raise SplatsegError(f"{path} cannot be read ({error})") from error
     except (ValueError, RecursionError) as error:
         raise SplatsegError(
             f"{path} is not valid JSON ({error}); it may be half written: make it again"
         ) from error
+
+
+def _decode_png(path: Path) -> tuple[str, np.ndarray]:
+    """Pillow's mode of the image, and its pixels."""
     try:
-        return _parse_sa1b(data)
+        with Image.open(path, formats=["PNG"]) as image:
+            return image.mode, np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise SplatsegError(f"{path} cannot be read as PNG ({error}); write it again") from error
+
+
+def _labels(path: Path, mode: str, pixels: np.ndarray) -> UInt[np.ndarray, "h w"]:
+    if mode not in _DTYPE_OF_MODE:
+        raise SplatsegError(
+            f"{path} is a {mode} image; expected one label a pixel (greyscale of 8 or 16 bits, or "
+            "a palette): a colour does not say which label it stands for"
+        )
+    return pixels.astype(_DTYPE_OF_MODE[mode])
+
+
+def _read_sa1b(path: Path) -> Segments:
+    data = read_json(path)
+    try:
+        return parse_sa1b(data)
     except (ValueError, OverflowError) as error:
         raise SplatsegError(f"{path} is not an SA-1B mask file: {error}") from error
 
@@ -132,51 +171,60 @@ def _sa1b_size(text: str) -> tuple[int, int] | None:
         return None
     try:
         image, _ = json.JSONDecoder().raw_decode(text, start.end())
-        return _field(image, "width", int), _field(image, "height", int)
+        return field(image, "width", int), field(image, "height", int)
     except (ValueError, RecursionError):
         return None
 
 
-def _parse_sa1b(data: Any) -> Segments:
+def parse_sa1b(data: Any) -> Segments:
     """Segments from parsed JSON; ValueError with the reason if it is not SA-1B's."""
-    image = _field(data, "image", dict)
-    width, height = _field(image, "width", int), _field(image, "height", int)
+    image = field(data, "image", dict)
+    width, height = field(image, "width", int), field(image, "height", int)
     if width < 1 or height < 1:
         raise ValueError(f"its image is {width}x{height}")
-    annotations = _field(data, "annotations", list)
+    return parse_annotations(field(data, "annotations", list), height, width)
+
+
+def parse_annotations(annotations: list[Any], height: int, width: int) -> Segments:
+    """Segments from annotations with run lengths; ValueError with the reason if they are not."""
+    if len(annotations) > MAX_SEGMENTS:
+        raise ValueError(f"it holds {len(annotations)} masks; expected at most {MAX_SEGMENTS}")
     rles = []
     for number, annotation in enumerate(annotations, start=1):
         try:
-            rles.append(_parse_rle(_field(annotation, "segmentation", dict), height, width))
+            rles.append(parse_rle(field(annotation, "segmentation", dict), height, width))
         except ValueError as error:
             raise ValueError(f"annotation {number} of {len(annotations)}: {error}") from error
     return Segments(
         height=height,
         width=width,
         rles=tuple(rles),
-        predicted_iou=_qualities(annotations, "predicted_iou"),
-        stability_score=_qualities(annotations, "stability_score"),
+        predicted_iou=parse_qualities(annotations, "predicted_iou"),
+        stability_score=parse_qualities(annotations, "stability_score"),
     )
 
 
-def _parse_rle(segmentation: dict[str, Any], height: int, width: int) -> bytes:
-    size = _field(segmentation, "size", list)
+def parse_rle(segmentation: dict[str, Any], height: int, width: int) -> bytes:
+    """Canonical run lengths; ValueError with the reason if they are no mask of that size."""
+    size = field(segmentation, "size", list)
     if size != [height, width]:
         raise ValueError(f"its size [h, w] is {size} but its image's is {[height, width]}")
-    counts = _field(segmentation, "counts", (str, list))
+    counts = field(segmentation, "counts", (str, list))
     if isinstance(counts, list) and not all(type(count) is int for count in counts):
         raise ValueError("its counts are not whole numbers")
     return rle.canonical(counts, height, width)
 
 
-def _qualities(annotations: list[Any], name: str) -> Float[np.ndarray, " n"]:
+def parse_qualities(annotations: list[Any], name: str) -> Float[np.ndarray, " n"]:
+    """The field `name` of each annotation, NaN where missing or null; ValueError if no number."""
     values = [annotation.get(name) for annotation in annotations]
     if not all(value is None or isinstance(value, int | float) for value in values):
         raise ValueError(f"a {name!r} is not a number")
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _field(parent: Any, name: str, kind: type | tuple[type, ...]) -> Any:
+def field(parent: Any, name: str, kind: type | tuple[type, ...]) -> Any:
+    """`parent[name]`; ValueError with what is there instead if it is not of that kind."""
     value = parent.get(name) if isinstance(parent, dict) else None
     if not isinstance(value, kind):
         raise ValueError(f"expected {_IN_WORDS[kind]} at {name!r}, found {json.dumps(value):.60}")

@@ -19,6 +19,7 @@ from pycocotools import mask as untyped_coco
 
 coco: Any = untyped_coco  # stubs that type checkers bring along are narrower than its functions
 
+MAX_PIXELS = 2**31 - 1  # pycocotools counts them in 32 bits
 MAX_DIGITS = 7  # base-32 digits of a run length: 35 bits, more than any image has pixels
 
 
@@ -43,6 +44,22 @@ def boxes(rles: Sequence[bytes], height: int, width: int) -> Int64[np.ndarray, "
     return found.reshape(-1, 4)
 
 
+def intersections(rles: Sequence[bytes], height: int, width: int) -> Int64[np.ndarray, "n n"]:
+    """Pixels that each two masks share; pairs whose boxes do not meet cost next to nothing."""
+    coded = _coco_dicts(rles, height, width)
+    # Against a "crowd", COCO's IoU is the share of the first mask that lies in the second.
+    shares = np.asarray(coco.iou(coded, coded, [True] * len(rles)), dtype=np.float64)
+    return np.rint(shares.reshape(len(rles), len(rles)).T * areas(rles)).astype(np.int64)
+
+
+def union_area(rles: Sequence[bytes], height: int, width: int) -> int:
+    """Pixels inside any of the masks."""
+    if not rles:
+        return 0
+    union = coco.merge(_coco_dicts(rles, height, width))["counts"]
+    return int(areas([union])[0])
+
+
 def canonical(counts: str | Sequence[int], height: int, width: int) -> bytes:
     """The canonical form of runs from outside, compressed (text) or not (a list of lengths).
 
@@ -55,6 +72,20 @@ def canonical(counts: str | Sequence[int], height: int, width: int) -> bytes:
     if isinstance(counts, str) and runs[1:].all():
         return counts.encode("ascii")
     return encode(_fill(runs, height, width))
+
+
+def from_polygons(polygons: list[Any], height: int, width: int) -> bytes:
+    """The canonical form of a union of polygons, each a list x0, y0, x1, y1, … in pixels.
+
+    A pixel is inside where pycocotools says so. Raises ValueError, with the reason, for what is no
+    list of polygons about an image of that size.
+    """
+    if not 0 < height * width <= MAX_PIXELS:
+        raise ValueError(f"its image is {width}x{height}")
+    for polygon in polygons:
+        _check_polygon(polygon, height, width)
+    parts = coco.frPyObjects([[float(number) for number in p] for p in polygons], height, width)
+    return canonical(coco.merge(parts)["counts"].decode("ascii"), height, width)
 
 
 def run_lengths(counts: str) -> Int64[np.ndarray, " r"]:
@@ -75,6 +106,19 @@ def run_lengths(counts: str) -> Int64[np.ndarray, " r"]:
     runs[1::2] = np.cumsum(runs[1::2])
     runs[2::2] = np.cumsum(runs[2::2])
     return runs
+
+
+def _check_polygon(polygon: Any, height: int, width: int) -> None:
+    """pycocotools takes four numbers for a box, and memory in proportion to the coordinates."""
+    if not isinstance(polygon, list) or any(type(number) not in (int, float) for number in polygon):
+        raise ValueError("its polygon is not a list of numbers")
+    if len(polygon) < 6 or len(polygon) % 2:
+        raise ValueError(
+            f"its polygon has {len(polygon)} numbers, not x and y of three points or more"
+        )
+    for numbers, size in ((polygon[::2], width), (polygon[1::2], height)):
+        if not all(-size <= number <= 2 * size for number in numbers):  # false for NaN
+            raise ValueError(f"its polygon lies far outside its {width}x{height} image")
 
 
 def _fill(runs: Int64[np.ndarray, " r"], height: int, width: int) -> Bool[np.ndarray, "h w"]:

@@ -12,9 +12,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int32, Int64, Integer
 
 from splatseg.errors import SplatsegError
-from splatseg.masks import rle
+from splatseg.masks import levels, rle
+from splatseg.masks.levels import Level, Nesting
 
 MAX_SEGMENTS = 65535  # of one view, so that every flattening fits a 16-bit PNG
+MAX_PAIRED = 4096  # masks of one view whose pairs are looked at: a matrix of them takes 128 MiB
 
 FlatteningOrder = Literal["smallest_on_top", "largest_on_top"]
 
@@ -92,15 +94,45 @@ class Segments:
             stack[index] = self.mask(index)
         return stack
 
-    def label_map(self, order: FlatteningOrder = "smallest_on_top") -> Int32[np.ndarray, "h w"]:
+    def intersections(self) -> Int64[np.ndarray, "n n"]:
+        """Pixels that each two segments share; the diagonal holds the areas."""
+        if len(self) > MAX_PAIRED:
+            raise SplatsegError(
+                f"a view has {len(self)} masks; expected at most {MAX_PAIRED} to compare each with "
+                "each: drop the smallest ones or those of low quality"
+            )
+        return rle.intersections(self.rles, self.height, self.width)
+
+    def overlap_share(self) -> Float[np.ndarray, "n n"]:
+        """[a, b]: the share of b's pixels that lie in a; 0 for an empty b."""
+        return levels.overlap_share(self.intersections())
+
+    def nesting(self) -> Nesting:
+        """Which segment is part of which, and their levels."""
+        return levels.nest(self.intersections(), self.height * self.width)
+
+    @property
+    def coverage(self) -> float:
+        """The share of the view's pixels that lie in any segment."""
+        covered = rle.union_area(self.rles, self.height, self.width)
+        return covered / max(1, self.height * self.width)  # a view without pixels has no share
+
+    def label_map(
+        self, order: FlatteningOrder = "smallest_on_top", level: Level = "subpart"
+    ) -> Int32[np.ndarray, "h w"]:
         """Flatten: where segments overlap, `order` says which one shows.
 
         Among equal areas the later segment is on top. A segment may vanish under the others.
+        Segments of a finer level than `level` do not take part: with "part" a whole shows where it
+        has no parts. By default all do.
         """
         sign = -1 if order == "smallest_on_top" else 1
         label_map = np.zeros((self.height, self.width), dtype=np.int32)
         boxes = self.boxes
-        for index in np.argsort(sign * self.areas, kind="stable").tolist():
+        by_size = np.argsort(sign * self.areas, kind="stable")
+        if level != "subpart":
+            by_size = by_size[self.nesting().down_to(level)[by_size]]
+        for index in by_size.tolist():
             x, y, width, height = boxes[index]
             window = np.s_[y : y + height, x : x + width]
             label_map[window][self.mask(index)[window]] = index + 1
