@@ -10,6 +10,7 @@ from typing import Literal
 from splatseg.errors import SplatsegError
 from splatseg.losses.contrastive import Temperature
 from splatseg.masks import FlatteningOrder
+from splatseg.masks.levels import Level
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,15 @@ class ContrastiveConfig:
     """Temperature of a segment: as in the authors' code, or as printed in the paper."""
     min_pixels: int = 100
     """Segments need more pixels than this."""
+    overlaps: Literal["flatten", "keep"] = "flatten"
+    """Where masks overlap: one label a pixel as published, or every pixel with all its segments,
+    parts and wholes (ours; `weight` and the intervals mean the same)."""
+    samples: int = 4096
+    """Pixels of one evaluation where overlaps are kept; flattened, all pixels count."""
     flattening: FlatteningOrder = "smallest_on_top"
     """How overlapping masks become one label map."""
+    level: Level = "subpart"
+    """Masks finer than this take no part in the label map: whole, part, or subpart for all."""
     adam: Literal["every_iteration", "on_gradient"] = "every_iteration"
     """Step Adam every iteration, so that momentum keeps moving features between two losses (the
     authors' code), or only when there is a gradient."""
@@ -122,6 +130,7 @@ class TrainConfig:
             "density.interval": self.density.interval,
             "contrastive.interval": self.contrastive.interval,
             "contrastive.features": self.contrastive.features,
+            "contrastive.samples": self.contrastive.samples,
             "spatial.interval": self.spatial.interval,
             "spatial.anchors": self.spatial.anchors,
         }
@@ -156,10 +165,21 @@ class TrainConfig:
         return self.contrastive.weight > 0
 
 
-Preset = Literal["paper", "rgb"]
+Preset = Literal["paper", "plus", "rgb"]
 
 PRESETS: dict[Preset, TrainConfig] = {
     "paper": TrainConfig(),
+    "plus": TrainConfig(
+        contrastive=ContrastiveConfig(
+            overlaps="keep",
+            interval=5,
+            feature_lr=0.01,
+            init="normal",
+            adam="on_gradient",
+            to_geometry=False,
+        ),
+        spatial=SpatialConfig(near_weight=0.0, far_weight=0.0),
+    ),
     "rgb": TrainConfig(
         contrastive=ContrastiveConfig(weight=0.0),
         spatial=SpatialConfig(near_weight=0.0, far_weight=0.0),

@@ -7,16 +7,18 @@ rendering loss every iteration + contrastive loss (Eq. 3) every 50 + regulariser
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.losses.contrastive import contrastive_loss
+from splatseg.losses.nested import foes, nested_contrastive_loss
 from splatseg.losses.photometric import rendering_loss
 from splatseg.losses.spatial import spatial_similarity_loss
 from splatseg.render import View, native, project, render
-from splatseg.training.config import TrainConfig
+from splatseg.training.config import ContrastiveConfig, TrainConfig
 from splatseg.training.density import DensityStatistics, densify, reset_opacities
 from splatseg.training.optimizer import Moments, adam_steps
 from splatseg.training.randomness import generator
@@ -48,7 +50,7 @@ def train_step(
     )
     feature_loss = rendering.new_zeros(())
     if wants_features:
-        feature_loss = feature_loss + _contrastive(gaussians, view, frame, views, config)
+        feature_loss = feature_loss + _contrastive(gaussians, view, frame, iteration, views, config)
     if wants_spatial:
         feature_loss = feature_loss + _spatial(gaussians, iteration, config)
     density_grad = _backward(rendering, feature_loss, view, config)
@@ -95,20 +97,61 @@ def _sh_degree(iteration: int, config: TrainConfig) -> int:
 
 
 def _contrastive(
-    gaussians: Gaussians, view: View, frame: Frame, views: TrainingViews, config: TrainConfig
+    gaussians: Gaussians,
+    view: View,
+    frame: Frame,
+    iteration: int,
+    views: TrainingViews,
+    config: TrainConfig,
 ) -> Tensor:
-    """Weighted Eq. 3 of this frame; 0 where the frame has no masks."""
+    """Weighted contrastive loss of this frame; 0 where the frame has no masks."""
+    settings = config.contrastive
+    view = view if settings.to_geometry else view.detach()
+    if settings.overlaps == "keep":
+        rng = generator(config.seed, "samples", iteration)
+        return settings.weight * _nested(gaussians.features, view, frame, views, settings, rng)
     labels = views.labels(frame)
     if labels is None:
         return gaussians.features.new_zeros(())
-    settings = config.contrastive
-    features = render(view if settings.to_geometry else view.detach(), gaussians.features).image
+    features = render(view, gaussians.features).image
     return settings.weight * contrastive_loss(
         features.flatten(0, 1),
         labels.flatten().to(features.device),
         temperature=settings.temperature,
         min_pixels=settings.min_pixels,
     )
+
+
+def _nested(
+    features: Float[Tensor, "n f"],
+    view: View,
+    frame: Frame,
+    views: TrainingViews,
+    settings: ContrastiveConfig,
+    rng: torch.Generator,
+) -> Tensor:
+    """The loss of overlapping segments at sampled pixels, on Eq. 3's scale."""
+    found = views.regions(frame)
+    if found is None:
+        return features.new_zeros(())
+    region, membership = found
+    sizes = torch.bincount(region.flatten(), minlength=len(membership))
+    membership = membership[:, (sizes.float() @ membership.float()) > settings.min_pixels]
+    usable = membership.any(dim=1)[region.flatten()].nonzero()[:, 0]
+    if len(usable) == 0:
+        return features.new_zeros(())
+    samples = usable[torch.randint(len(usable), (settings.samples,), generator=rng)]
+    width = region.shape[1]
+    pixels = torch.stack([samples % width, samples // width], dim=1).int()
+    rendered = render(view, features, pixels.to(features.device)).image
+    sampled = region.flatten()[samples]
+    loss = nested_contrastive_loss(
+        rendered,
+        membership[sampled].to(features.device),
+        foes(membership, sizes)[sampled].to(features.device),
+    )
+    # Eq. 3 is a sum over pixels and a mean over segments.
+    return loss * len(usable) / membership.shape[1]
 
 
 def _spatial(gaussians: Gaussians, iteration: int, config: TrainConfig) -> Tensor:

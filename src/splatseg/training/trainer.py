@@ -84,7 +84,8 @@ def train(
     state = load_checkpoint(folder, identity) or TrainState.start(_first_gaussians(capture, config))
     state = state.to(device)
     _refuse_unwritable(folder)
-    views = TrainingViews(capture, masks, config.contrastive.flattening, config.seed)
+    settings = config.contrastive
+    views = TrainingViews(capture, masks, settings.flattening, config.seed, settings.level)
     try:
         with _one_torch_thread():
             _run(state, views, config, capture.extent, folder, identity, report)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt
+from jaxtyping import Bool, Float, Int, UInt
 from torch import Tensor
 
 from splatseg.capture import Capture, Frame
 from splatseg.capture.image_cache import ImageCache
 from splatseg.masks import FlatteningOrder, MaskSet, Segments
+from splatseg.masks.levels import Level
+from splatseg.masks.regions import cut_into_regions
 from splatseg.training.randomness import generator
 
 LABEL_CACHE_BYTES = 2**28  # every map of 500 views at 800x600; making one takes 30 to 200 ms
@@ -27,7 +29,9 @@ class TrainingViews:
     masks: MaskSet | None
     flattening: FlatteningOrder
     seed: int
+    level: Level = "subpart"
     _labels: ImageCache = field(default_factory=lambda: ImageCache(LABEL_CACHE_BYTES))
+    _membership: dict[str, Bool[np.ndarray, "r s"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.masks is not None:
@@ -56,20 +60,40 @@ class TrainingViews:
         labels = self._labels.get(frame.name, lambda: self._make_labels(masks, frame))
         return torch.from_numpy(labels.astype(np.int32))
 
+    def regions(self, frame: Frame) -> tuple[Int[Tensor, "h w"], Bool[Tensor, "r s"]] | None:
+        """Regions of overlapping segments at working size, and the segments that hold each region.
+
+        See `masks.regions`. None without masks.
+        """
+        masks = self.masks
+        if masks is None or frame.name not in masks.files:
+            return None
+        region = self._labels.get(f"{frame.name} regions", lambda: self._make_regions(masks, frame))
+        membership = torch.from_numpy(self._membership[frame.name])
+        return torch.from_numpy(region.astype(np.int32)), membership
+
+    def _make_regions(self, masks: MaskSet, frame: Frame) -> UInt[np.ndarray, "h w"]:
+        segments = masks.segments(frame.name, _photo_size(frame))
+        assert segments is not None  # the frame has a file
+        regions = cut_into_regions(segments)
+        self._membership[frame.name] = regions.membership
+        small = regions.map.astype(np.min_scalar_type(len(regions.membership)))
+        return frame.lens.warp_to_working(small, frame.camera, nearest=True)
+
     def _make_labels(self, masks: MaskSet, frame: Frame) -> UInt[np.ndarray, "h w"]:
         segments = masks.segments(frame.name, _photo_size(frame))
         assert segments is not None  # the frame has a file
-        return working_labels(segments, frame, self.flattening)
+        return working_labels(segments, frame, self.flattening, self.level)
 
 
 def working_labels(
-    segments: Segments, frame: Frame, order: FlatteningOrder
+    segments: Segments, frame: Frame, order: FlatteningOrder, level: Level
 ) -> UInt[np.ndarray, "h w"]:
     """A photo's masks flattened into one label map of the frame's working size.
 
     In 8 bits where that holds every label, else in 16.
     """
-    flat = segments.label_map(order).astype(np.min_scalar_type(len(segments)))
+    flat = segments.label_map(order, level).astype(np.min_scalar_type(len(segments)))
     return frame.lens.warp_to_working(flat, frame.camera, nearest=True)
 
 
