@@ -144,12 +144,8 @@ def _nested(
     width = region.shape[1]
     pixels = torch.stack([samples % width, samples // width], dim=1).int()
     rendered = render(view, features, pixels.to(features.device)).image
-    sampled = region.flatten()[samples]
-    loss = nested_contrastive_loss(
-        rendered,
-        membership[sampled].to(features.device),
-        foes(membership, sizes)[sampled].to(features.device),
-    )
+    inside = membership[region.flatten()[samples]].to(features.device)
+    loss = nested_contrastive_loss(rendered, inside, foes(membership, sizes).to(features.device))
     # Eq. 3 is a sum over pixels and a mean over segments.
     return loss * len(usable) / membership.shape[1]
 
