@@ -230,7 +230,7 @@ def measure_capture(folder: Path, options: argparse.Namespace) -> dict[str, Any]
     torch.set_num_threads(1)  # as in training
     capture = load_capture(folder, downscale=options.downscale)
     masks = open_masks(folder, None, [frame.name for frame in capture.frames])
-    views = TrainingViews(capture, masks, "smallest_on_top", seed=0)
+    views = TrainingViews(capture, masks, ContrastiveConfig(), seed=0)
     figures["loaded_seconds"] = time.time() - options.began
     first = views.frame_at(0)
     views.photo(first)

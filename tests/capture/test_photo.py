@@ -1,13 +1,33 @@
 """Photo files of every kind come out as the 8-bit RGB that a viewer would show."""
 
+import struct
+import sys
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
-from splatseg.capture.photo import photo_size, read_photo, same_shape
+from splatseg.capture.photo import (
+    HEIC_SUFFIXES,
+    UnreadablePhoto,
+    can_read_heic,
+    check_photo,
+    is_plain,
+    lens_tags,
+    photo_size,
+    read_photo,
+    same_shape,
+    write_plain,
+)
 from splatseg.errors import SplatsegError
 
 LEVELS = 1  # of 255: what colour conversions round
+JPEG_LEVELS = 12  # what JPEG changes in the ramp at quality 95
 RAMP = np.linspace(0, 255, 24).astype(np.uint8).reshape(4, 6)
 
 
@@ -73,3 +93,163 @@ def test_unreadable_photos_are_named(tmp_path):
     for path in (cut, text, tmp_path / "none.jpg"):
         with pytest.raises(SplatsegError, match=rf"{path.name} cannot be read as a photo"):
             read_photo(path, like=(64, 64))
+
+
+def exif(orientation: int = 1) -> Image.Exif:
+    """As a phone writes it, with much that need not be kept."""
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = orientation
+    tags[ExifTags.Base.Make], tags[ExifTags.Base.Model] = "Maker", "Phone 7"
+    details = tags.get_ifd(ExifTags.IFD.Exif)
+    details[ExifTags.Base.FocalLengthIn35mmFilm] = 26
+    details[ExifTags.Base.FocalLength] = 4.25
+    details[ExifTags.Base.MakerNote] = b"x" * 40000
+    return tags
+
+
+def write_png16(path: Path, pixels: np.ndarray) -> None:
+    """RGB of 16 bits, which Pillow reads but does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    height, width, _ = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def test_sixteen_bit_rgb(tmp_path):
+    path, plain = tmp_path / "a.png", tmp_path / "plain.png"
+    rgb = np.stack([RAMP, RAMP[::-1], 255 - RAMP], axis=-1)
+    write_png16(path, rgb.astype(np.uint16) * 257)
+    assert (read_photo(path, like=(6, 4)) == rgb).all()
+    assert not is_plain(path)
+    write_plain(path, plain, lossless=True)
+    assert is_plain(plain) and (read_photo(plain, like=(6, 4)) == rgb).all()
+
+
+@pytest.mark.parametrize("mode", ["P", "LA", "RGBA"])
+def test_transparency_is_dropped(mode, tmp_path):
+    path, plain = tmp_path / "a.png", tmp_path / "plain.png"
+    if mode == "P":
+        stored = Image.fromarray(RAMP).convert("P")
+        stored.info["transparency"] = bytes(range(256))
+    else:
+        stored = Image.fromarray(RAMP).convert(mode)
+        stored.putalpha(Image.fromarray(RAMP))
+    stored.save(path)
+    assert not is_plain(path)
+    write_plain(path, plain, lossless=True)
+    for each in (path, plain):
+        assert np.abs(read_photo(each, like=(6, 4)).astype(int) - RAMP[..., None]).max() <= LEVELS
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "1", "I;16", "P"])
+def test_plain_photos(mode, tmp_path):
+    suffix = "jpg" if mode in ("RGB", "L", "CMYK") else "png"
+    path, plain = tmp_path / f"a.{suffix}", tmp_path / "plain"
+    grey = Image.fromarray(np.repeat(np.repeat(RAMP, 8, axis=0), 8, axis=1))
+    if mode == "I;16":
+        grey = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    elif mode == "1":
+        grey = grey.point(lambda level: 255 * (level > 127)).convert("1")
+    else:
+        grey = grey.convert("P") if mode == "P" else grey.convert("RGB").convert(mode)
+    grey.save(path, quality=95)
+    check_photo(path)
+    assert is_plain(path) == (mode in ("RGB", "L"))
+    write_plain(path, plain, lossless=False)
+    assert is_plain(plain) and photo_size(plain) == (48, 32)
+    a, b = (read_photo(each, like=(48, 32)).astype(int) for each in (path, plain))
+    assert np.abs(a - b).max() <= JPEG_LEVELS
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_plain_photos_are_upright_and_keep_the_focal_length(orientation, tmp_path):
+    path, plain = tmp_path / "a.jpg", tmp_path / "plain.jpg"
+    stored = np.zeros((32, 48, 3), dtype=np.uint8)
+    stored[:16, :16] = 255
+    Image.fromarray(stored).save(path, exif=exif(orientation), quality=95)
+    assert is_plain(path) == (orientation == 1)
+    write_plain(path, plain, lossless=False)
+    width, height = photo_size(plain)
+    assert (width, height) == ((32, 48) if orientation >= 5 else (48, 32))
+    corners = read_photo(plain, like=(width, height))[[4, 4, -4, -4], [4, -4, 4, -4], 0] > 128
+    # Where EXIF's 1 to 8 put the stored corner: top left, top right, bottom left, bottom right.
+    assert corners.tolist().index(True) == [0, 1, 3, 2, 0, 1, 3, 2][orientation - 1]
+    with Image.open(plain) as image:
+        assert ExifTags.Base.Orientation not in image.getexif()
+        details = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        assert details[ExifTags.Base.FocalLengthIn35mmFilm] == 26
+    assert plain.stat().st_size < 5000  # without the maker's note
+    assert lens_tags(path) == lens_tags(plain)
+
+
+def test_lens_tags_tell_lenses_apart(tmp_path):
+    bare, wide = tmp_path / "bare.jpg", tmp_path / "wide.jpg"
+    Image.fromarray(RAMP).save(bare)
+    Image.fromarray(RAMP).save(wide, exif=exif())
+    assert lens_tags(bare) != lens_tags(wide) and "4.25" in lens_tags(wide)[1]
+
+
+def test_colour_profiles_are_kept_for_rgb_only(tmp_path):
+    path, plain = tmp_path / "a.webp", tmp_path / "plain.jpg"
+    Image.fromarray(RAMP).convert("RGB").save(path, icc_profile=b"a profile")
+    write_plain(path, plain, lossless=False)
+    with Image.open(plain) as image:
+        assert image.info["icc_profile"] == b"a profile"
+    path = tmp_path / "cmyk.jpg"
+    Image.fromarray(RAMP).convert("CMYK").save(path, icc_profile=b"for ink")
+    write_plain(path, plain, lossless=False)
+    with Image.open(plain) as image:
+        assert "icc_profile" not in image.info
+
+
+def test_a_hundred_megapixels_do_not_warn(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("1", (10000, 10000)).save(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert photo_size(path) == (10000, 10000) and not is_plain(path)
+
+
+def test_a_photo_cut_short_is_found_without_its_pixels(tmp_path):
+    whole, cut = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
+    Image.fromarray(noise).save(whole, quality=95)
+    cut.write_bytes(whole.read_bytes()[:-20000])
+    check_photo(whole)
+    with pytest.raises(UnreadablePhoto, match=r"cut\.jpg cannot be read as a photo \(.*trunc"):
+        check_photo(cut)
+
+
+@pytest.fixture
+def heic_reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """A pillow_heif that reads PNG; what it was asked to do."""
+    calls: list[int] = []
+    fake = SimpleNamespace(register_heif_opener=lambda: calls.append(1))
+    monkeypatch.setitem(sys.modules, "pillow_heif", fake)
+    can_read_heic.cache_clear()
+    yield calls
+    can_read_heic.cache_clear()
+
+
+def test_heic_with_a_reader(heic_reader, tmp_path):
+    path = tmp_path / "a.HEIC"
+    Image.fromarray(RAMP).save(path, format="PNG")
+    assert photo_size(path) == (6, 4)
+    assert (read_photo(path, like=(6, 4))[..., 0] == RAMP).all()
+    assert heic_reader == [1]
+
+
+@pytest.mark.parametrize("suffix", sorted(HEIC_SUFFIXES))
+def test_heic_without_a_reader(suffix, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    can_read_heic.cache_clear()
+    with pytest.raises(SplatsegError, match=r"pip install pillow-heif, or export"):
+        photo_size(tmp_path / f"a{suffix}")
+    can_read_heic.cache_clear()

@@ -27,6 +27,8 @@ MIN_PICK_IOU = 0.7  # of the red ball in the view that is clicked; seeds 0 to 2 
 
 Json = Callable[..., dict[str, Any]]
 
+VERBS = ("capture", "masks", "train", "pick", "cluster", "render", "evaluate", "doctor")
+
 
 @pytest.fixture
 def run_json(capsys: pytest.CaptureFixture[str]) -> Json:
@@ -48,12 +50,12 @@ def test_help_names_every_verb() -> None:
         text=True,
         check=True,
     )
-    for verb in ("train", "pick", "cluster", "render", "evaluate", "doctor"):
+    for verb in VERBS:
         assert verb in done.stdout
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("verb", ["train", "pick", "cluster", "render", "evaluate", "doctor"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([verb, "--help"])

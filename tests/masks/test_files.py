@@ -56,6 +56,14 @@ def test_json_is_sa1b(tmp_path, segments):
     assert second["bbox"] == [0, 0, 0, 0] and second["area"] == 0
 
 
+def test_json_says_how_its_masks_were_made_and_readers_pass_over_it(tmp_path, segments):
+    path = tmp_path / "a.json"
+    write_segments(path, segments, "a.jpg", {"model": "sam", "grid": 16})
+    assert json.loads(path.read_text())["splatseg"] == {"model": "sam", "grid": 16}
+    assert read_segments(path).rles == segments.rles
+    assert read_size(path) == (8, 5)
+
+
 def test_uncompressed_counts_and_missing_qualities(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(sa1b(predicted_iou=None)))
     segments = read_segments(tmp_path / "a.json")

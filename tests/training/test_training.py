@@ -266,7 +266,7 @@ def first_state(root: Path, config: TrainConfig) -> tuple[TrainState, TrainingVi
         feature_init="uniform",
         generator=generator(config.seed, "features"),
     )
-    views = TrainingViews(capture, masks, config.contrastive.flattening, config.seed)
+    views = TrainingViews(capture, masks, config.contrastive, config.seed)
     return TrainState.start(gaussians), views, capture.extent
 
 

@@ -1,6 +1,8 @@
 """Training views: the order of frames, photos as tensors, label maps at working size."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,14 +11,15 @@ from PIL import Image
 
 from splatseg.capture import load_capture
 from splatseg.errors import SplatsegError
-from splatseg.masks import open_masks, read_segments, write_label_map
+from splatseg.masks import Segments, open_masks, read_segments, write_label_map, write_segments
+from splatseg.training.config import ContrastiveConfig
 from splatseg.training.views import TrainingViews
 
 
 def views_of(root, *, masks: bool = True, downscale: int | None = None, seed: int = 0, **options):
     capture = load_capture(root, downscale=downscale)
     opened = open_masks(root, None, [f.name for f in capture.frames]) if masks else None
-    return TrainingViews(capture, opened, options.get("order", "smallest_on_top"), seed)
+    return TrainingViews(capture, opened, ContrastiveConfig(**options), seed)
 
 
 def test_every_epoch_shows_every_training_frame_once(synthetic) -> None:
@@ -51,7 +54,7 @@ def test_a_photo_is_rgb_in_0_to_1(synthetic, downscale: int) -> None:
 
 def test_labels_are_the_flattened_masks(synthetic) -> None:
     for order in ("smallest_on_top", "largest_on_top"):
-        views = views_of(synthetic.root, order=order)
+        views = views_of(synthetic.root, flattening=order)
         for frame in views.capture.train:
             segments = read_segments(synthetic.root / "masks" / "noisy" / f"{frame.name}.json")
             labels = views.labels(frame)
@@ -147,3 +150,36 @@ def test_frames_without_a_mask_file_have_no_labels(capture_copy) -> None:
     assert views.labels(frame) is None
     assert views.labels(views.frame_at(1)) is not None
     assert views_of(capture_copy, masks=False).labels(frame) is None
+
+
+def test_regions_tell_which_segments_hold_a_pixel(synthetic) -> None:
+    views = views_of(synthetic.root)
+    frame = views.capture.train[0]
+    masks = views.masks.segments(frame.name, (frame.lens.width, frame.lens.height)).masks()
+
+    region, membership = views.regions(frame)
+
+    assert (membership[region.long()].numpy() == masks.transpose(1, 2, 0)).all()
+    again, _ = views.regions(frame)  # from the cache
+    assert (again == region).all()
+
+
+def test_masks_of_low_quality_take_no_part_and_unknown_ones_do(synthetic, tmp_path) -> None:
+    root = tmp_path / "capture"
+    shutil.copytree(synthetic.root, root)
+    frame = load_capture(root).train[0]
+    squares = np.zeros((3, frame.lens.height, frame.lens.width), dtype=bool)
+    for index, square in enumerate(squares):
+        square[4:20, 4 + 20 * index : 20 + 20 * index] = True
+    quality = np.array([0.95, 0.5, np.nan])
+    (path,) = (root / "masks").rglob(f"{frame.name}.*")
+    path.unlink()
+    segments = Segments.from_masks(squares, predicted_iou=quality)
+    write_segments(path.with_suffix(".json"), segments, Path(frame.photo).name)
+
+    views = views_of(root, min_predicted_iou=0.9)
+
+    labels = views.labels(frame).numpy()
+    assert [bool(labels[square].any()) for square in squares] == [True, False, True]
+    _, membership = views.regions(frame)
+    assert membership.shape[1] == 2

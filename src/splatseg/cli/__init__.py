@@ -38,9 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str]) -> Any:
     import tyro
 
+    from splatseg.cli.capture import Capture
     from splatseg.cli.cluster import Cluster
     from splatseg.cli.doctor import Doctor
     from splatseg.cli.evaluate import Evaluate
+    from splatseg.cli.masks import Masks
     from splatseg.cli.pick import Pick
     from splatseg.cli.render import Render
     from splatseg.cli.train import preset_config, train_with_defaults
@@ -50,6 +52,8 @@ def _parse(arguments: list[str]) -> Any:
 
     training: Any = train_with_defaults(preset_config(arguments))
     verbs: Any = Union[  # noqa: UP007, built from values, which `|` between annotations is not for
+        Annotated[Capture, verb("capture")],
+        Annotated[Masks, verb("masks")],
         Annotated[training, verb("train")],
         Annotated[Pick, verb("pick")],
         Annotated[Cluster, verb("cluster")],
@@ -96,6 +100,6 @@ def _out_of_memory(error: Exception) -> str:
             reason, memory = reason.rpartition(start)[2].partition(". ")[0], of
     found = f"out of {memory} ({reason})" if reason else f"out of {memory}"
     return (
-        f"{found}; close other programs and run the command again, or train anew (--restart) with "
-        "a lower --max-gaussians or a higher --downscale"
+        f"{found}; close other programs and run the command again; train also with --restart and a "
+        "lower --max-gaussians or a higher --downscale, masks with a smaller --grid"
     )

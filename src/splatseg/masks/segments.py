@@ -138,6 +138,18 @@ class Segments:
             label_map[window][self.mask(index)[window]] = index + 1
         return label_map
 
+    def of_quality(self, min_predicted_iou: float, min_stability: float) -> "Segments":
+        """The segments of at least that quality, and those of which it is unknown."""
+        bad = (self.predicted_iou < min_predicted_iou) | (self.stability_score < min_stability)
+        kept = np.flatnonzero(~bad)  # a comparison with NaN is False
+        return Segments(
+            height=self.height,
+            width=self.width,
+            rles=tuple(self.rles[index] for index in kept.tolist()),
+            predicted_iou=self.predicted_iou[kept],
+            stability_score=self.stability_score[kept],
+        )
+
     def resized(self, height: int, width: int) -> "Segments":
         """At another size, each pixel taking the value of the nearest pixel centre."""
         rows, columns = _nearest(self.height, height), _nearest(self.width, width)

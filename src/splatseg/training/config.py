@@ -78,6 +78,10 @@ class ContrastiveConfig:
     overlaps: Literal["flatten", "keep"] = "flatten"
     """Where masks overlap: one label a pixel as published, or every pixel with all its segments,
     parts and wholes (ours; `weight` and the intervals mean the same)."""
+    min_predicted_iou: float = 0.0
+    """Masks with a lower one take no part; those whose quality is unknown do."""
+    min_stability: float = 0.0
+    """Likewise."""
     samples: int = 4096
     """Pixels of one evaluation where overlaps are kept; flattened, all pixels count."""
     flattening: FlatteningOrder = "smallest_on_top"
@@ -172,6 +176,8 @@ PRESETS: dict[Preset, TrainConfig] = {
     "plus": TrainConfig(
         contrastive=ContrastiveConfig(
             overlaps="keep",
+            min_predicted_iou=0.92,
+            min_stability=0.95,
             interval=5,
             feature_lr=0.01,
             init="normal",

@@ -84,8 +84,7 @@ def train(
     state = load_checkpoint(folder, identity) or TrainState.start(_first_gaussians(capture, config))
     state = state.to(device)
     _refuse_unwritable(folder)
-    settings = config.contrastive
-    views = TrainingViews(capture, masks, settings.flattening, config.seed, settings.level)
+    views = TrainingViews(capture, masks, config.contrastive, config.seed)
     try:
         with _one_torch_thread():
             _run(state, views, config, capture.extent, folder, identity, report)

@@ -16,6 +16,7 @@ from splatseg.capture.image_cache import ImageCache
 from splatseg.masks import FlatteningOrder, MaskSet, Segments
 from splatseg.masks.levels import Level
 from splatseg.masks.regions import cut_into_regions
+from splatseg.training.config import ContrastiveConfig
 from splatseg.training.randomness import generator
 
 LABEL_CACHE_BYTES = 2**28  # every map of 500 views at 800x600; making one takes 30 to 200 ms
@@ -27,9 +28,8 @@ class TrainingViews:
 
     capture: Capture
     masks: MaskSet | None
-    flattening: FlatteningOrder
+    settings: ContrastiveConfig
     seed: int
-    level: Level = "subpart"
     _labels: ImageCache = field(default_factory=lambda: ImageCache(LABEL_CACHE_BYTES))
     _membership: dict[str, Bool[np.ndarray, "r s"]] = field(default_factory=dict)
 
@@ -73,17 +73,20 @@ class TrainingViews:
         return torch.from_numpy(region.astype(np.int32)), membership
 
     def _make_regions(self, masks: MaskSet, frame: Frame) -> UInt[np.ndarray, "h w"]:
-        segments = masks.segments(frame.name, _photo_size(frame))
-        assert segments is not None  # the frame has a file
-        regions = cut_into_regions(segments)
+        regions = cut_into_regions(self._segments(masks, frame))
         self._membership[frame.name] = regions.membership
         small = regions.map.astype(np.min_scalar_type(len(regions.membership)))
         return frame.lens.warp_to_working(small, frame.camera, nearest=True)
 
     def _make_labels(self, masks: MaskSet, frame: Frame) -> UInt[np.ndarray, "h w"]:
+        settings = self.settings
+        segments = self._segments(masks, frame)
+        return working_labels(segments, frame, settings.flattening, settings.level)
+
+    def _segments(self, masks: MaskSet, frame: Frame) -> Segments:
         segments = masks.segments(frame.name, _photo_size(frame))
         assert segments is not None  # the frame has a file
-        return working_labels(segments, frame, self.flattening, self.level)
+        return segments.of_quality(self.settings.min_predicted_iou, self.settings.min_stability)
 
 
 def working_labels(

@@ -1,0 +1,56 @@
+"""Where a segmenter looks, and where it is asked: windows of a photo, and points in them.
+
+A window is the whole photo or a crop, which the model sees at a higher resolution: things that are
+too small for it in the photo are large enough there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+CROP_OVERLAP = 1 / 3  # of a crop's side: what a border cuts in one crop is whole in its neighbour
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of a photo, in its pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def inner_border(self, photo_width: int, photo_height: int) -> tuple[bool, bool, bool, bool]:
+        """Whether its left, top, right and bottom sides cut through the photo."""
+        return (
+            self.x > 0,
+            self.y > 0,
+            self.x + self.width < photo_width,
+            self.y + self.height < photo_height,
+        )
+
+
+def crops(width: int, height: int, per_side: int) -> list[Window]:
+    """`per_side` x `per_side` windows that cover a photo and overlap."""
+    columns, rows = _spans(width, per_side), _spans(height, per_side)
+    return [Window(x, y, w, h) for y, h in rows for x, w in columns]
+
+
+def grid_rounds(width: int, height: int, n: int) -> list[Float32[np.ndarray, "m 2"]]:
+    """The centres of n x n cells in four rounds, each an even spread over the whole window.
+
+    The rounds matter where prompts are skipped that earlier ones have made needless.
+    """
+    steps = (np.arange(n, dtype=np.float32) + np.float32(0.5)) / np.float32(n)
+    points = np.stack(np.meshgrid(steps * width, steps * height), axis=-1).astype(np.float32)
+    starts = ((0, 0), (1, 1), (0, 1), (1, 0))
+    rounds = [points[row::2, column::2].reshape(-1, 2) for row, column in starts]
+    return [points for points in rounds if len(points) > 0]
+
+
+def _spans(size: int, count: int) -> list[tuple[int, int]]:
+    """Start and length of `count` overlapping stretches of `size` pixels."""
+    length = min(size, round(size / (count - (count - 1) * CROP_OVERLAP)))
+    starts = np.linspace(0, size - length, count).round().astype(int)
+    return [(start, length) for start in starts.tolist()]

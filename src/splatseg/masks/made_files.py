@@ -1,0 +1,74 @@
+"""Which mask files of a set splatseg made itself, and with what: so that a run can go on.
+
+A maker is a flat dict, the model and its settings. It is in every file, so one set holds the masks
+of one maker, and what another program made is never written over.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from splatseg.errors import SplatsegError
+from splatseg.masks.files import MAKER, SUFFIXES, parse_sa1b, read_json
+
+Maker = Mapping[str, Any]
+
+
+class MadeFile(NamedTuple):
+    """A mask file that is not another program's."""
+
+    path: Path
+    maker: Maker | None
+    """None for a file that is broken, whoever made it."""
+    masks: int
+
+
+def made_files(folder: Path) -> dict[str, MadeFile]:
+    """The mask files of a set by frame; none where there is no such folder.
+
+    Refuses a set with a whole file that another program made. Hidden files are passed over.
+    """
+    paths = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): _made_file(path, folder)
+        for path in paths
+        if not path.name.startswith(".")
+    }
+
+
+def finished(files: Mapping[str, MadeFile], maker: Maker, folder: Path) -> dict[str, int]:
+    """The number of masks by frame, for the whole files; refuses those of another maker."""
+    whole = {frame: file for frame, file in files.items() if file.maker is not None}
+    for file in whole.values():
+        found = file.maker or {}
+        for name in [*maker, *found]:
+            if found.get(name) != maker.get(name):
+                raise SplatsegError(
+                    f"{folder} holds masks made with other settings ({name} was "
+                    f"{found.get(name)}, now {maker.get(name)}); pass the same settings, "
+                    "--restart to make them again, or another --name"
+                )
+    return {frame: file.masks for frame, file in whole.items()}
+
+
+def _made_file(path: Path, folder: Path) -> MadeFile:
+    if path.suffix.lower() != ".json":
+        raise _foreign(path, folder)
+    try:
+        data = read_json(path)
+    except SplatsegError:
+        return MadeFile(path, None, 0)
+    maker = data.get(MAKER) if isinstance(data, dict) else None
+    if not isinstance(maker, dict):
+        raise _foreign(path, folder)
+    try:
+        return MadeFile(path, maker, len(parse_sa1b(data)))
+    except (ValueError, OverflowError):
+        return MadeFile(path, None, 0)
+
+
+def _foreign(path: Path, folder: Path) -> SplatsegError:
+    return SplatsegError(
+        f"{folder} holds {path.relative_to(folder).as_posix()}, which splatseg did not make; give "
+        "the new masks a set of their own with --name"
+    )

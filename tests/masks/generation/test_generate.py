@@ -1,0 +1,320 @@
+"""All masks of a photo: each thing once, at every level, with as few prompts as it takes."""
+
+import numpy as np
+import pytest
+
+from splatseg.errors import SplatsegError
+from splatseg.masks import Segments
+from splatseg.masks.generation.generate import (
+    MASK_LONGEST_SIDE,
+    PROMPTS_AT_ONCE,
+    GenerationConfig,
+    generate_masks,
+)
+from splatseg.masks.generation.onnx_sam import OnnxSegmenter
+from splatseg.masks.generation.segmenter import EncodedPhoto, Prediction
+
+BACKGROUND = (60, 60, 60)
+THINGS = {  # colour and place, (top, bottom, left, right), on the tiny SAM's grid of 4 pixels
+    "red": ((200, 40, 40), (32, 88, 20, 100)),
+    "green": ((40, 200, 60), (100, 172, 140, 228)),
+    "blue": ((40, 60, 220), (20, 60, 160, 240)),
+    "white": ((240, 240, 240), (120, 160, 40, 80)),
+}
+PLAIN = GenerationConfig(grid=8, crops=0, boxes=False)
+MATCHED = 0.9
+
+
+def paint(things, size=(192, 256), background=BACKGROUND):
+    """A photo with these things, and where each is."""
+    photo = np.full((*size, 3), background, dtype=np.uint8)
+    places = {}
+    for name, (colour, (top, bottom, left, right)) in things.items():
+        photo[top:bottom, left:right] = colour
+        places[name] = np.zeros(size, dtype=bool)
+        places[name][top:bottom, left:right] = True
+    return photo, places
+
+
+def best_iou(segments: Segments, place) -> float:
+    """Of the mask that fits best."""
+    found = [(mask & place).sum() / (mask | place).sum() for mask in segments.masks()]
+    return max(found, default=0.0)
+
+
+class Counting:
+    """A segmenter that counts what it is asked."""
+
+    def __init__(self, segmenter):
+        self._segmenter, self.name = segmenter, segmenter.name
+        self.looked_at: list[tuple[int, int]] = []
+        self.asked: list[int] = []
+
+    def encode(self, photo):
+        self.looked_at.append(photo.shape[:2])
+        return self._segmenter.encode(photo)
+
+    def predict(self, photo, points, labels, boxes=None, *, levels=True):
+        self.asked.append(len(points))
+        return self._segmenter.predict(photo, points, labels, boxes, levels=levels)
+
+
+class ByColour:
+    """Takes all pixels of a colour for a thing, of a red and green for its whole; a logit a pixel.
+
+    Boxes prompt for their centres.
+    """
+
+    name = "by colour"
+
+    def encode(self, photo):
+        return EncodedPhoto(*photo.shape[:2], 1.0, 1.0, photo)
+
+    def predict(self, photo, points, labels, boxes=None, *, levels=True):
+        middles = points[:, 0] if boxes is None else (boxes[:, :2] + boxes[:, 2:]) / 2
+        masks = []
+        for x, y in middles.astype(int):
+            same = photo.content == photo.content[y, x]
+            masks.append([same.all(axis=-1), same[..., :2].all(axis=-1), same[..., 0]])
+        return _surely(np.array(masks))
+
+
+class Always:
+    """Answers every prompt by the same three masks."""
+
+    name = "always"
+
+    def __init__(self, *masks):
+        self._masks = np.stack(masks)
+
+    def encode(self, photo):
+        return EncodedPhoto(*photo.shape[:2], 1.0, 1.0, None)
+
+    def predict(self, photo, points, labels, boxes=None, *, levels=True):
+        return _surely(np.repeat(self._masks[None], len(points), axis=0))
+
+
+def _surely(masks):
+    logits = np.where(masks, np.float32(8), np.float32(-8))
+    return Prediction(logits, np.ones(logits.shape[:2], dtype=np.float32))
+
+
+@pytest.fixture(scope="module")
+def segmenter(tiny_sam_folder):
+    return OnnxSegmenter(tiny_sam_folder)
+
+
+# --- What is found
+
+
+def test_each_thing_has_a_mask_and_each_mask_is_one_of_a_kind(segmenter):
+    photo, places = paint(THINGS)
+    segments = generate_masks(segmenter, photo, PLAIN)
+    assert (segments.height, segments.width) == photo.shape[:2]
+    for name, place in places.items():
+        assert best_iou(segments, place) >= MATCHED, name
+    assert best_iou(segments, ~np.any(list(places.values()), axis=0)) >= MATCHED
+    shared, areas = segments.intersections(), segments.areas
+    ious = shared / (areas + areas[:, None] - shared)
+    assert (ious[~np.eye(len(segments), dtype=bool)] <= PLAIN.max_iou).all()
+
+
+def test_the_best_comes_first_and_all_qualities_are_known(segmenter):
+    segments = generate_masks(segmenter, paint(THINGS)[0], PLAIN)
+    score = segments.predicted_iou * segments.stability_score
+    assert (np.diff(score) <= 1e-6).all()
+    assert (segments.predicted_iou >= PLAIN.min_predicted_iou).all()
+    assert (segments.stability_score >= PLAIN.min_stability).all()
+
+
+def test_nested_things_are_kept_at_their_levels(segmenter):
+    nested = {
+        "whole": ((40, 40, 140), (20, 172, 44, 196)),
+        "part": ((40, 90, 140), (48, 144, 72, 168)),
+        "subpart": ((40, 110, 140), (72, 120, 96, 144)),
+    }
+    photo, places = paint(nested, background=(200, 60, 60))
+    segments = generate_masks(segmenter, photo, PLAIN)
+    nesting = segments.nesting()
+    for level, place in places.items():
+        at_level = Segments.from_masks(segments.masks()[nesting.at(level)])
+        assert best_iou(at_level, place) >= MATCHED, level
+
+
+@pytest.mark.parametrize("size", [(100, 256), (250, 90), (333, 517), (1100, 800)])
+def test_photos_of_any_size(segmenter, size):
+    height, width = size
+    box = (height // 4, height * 3 // 4, width // 4, width * 3 // 4)
+    photo, places = paint({"red": ((200, 40, 40), box)}, size)
+    config = GenerationConfig(grid=6, crops=0)
+    segments = generate_masks(segmenter, photo, config)
+    assert best_iou(segments.resized(*size), places["red"]) > 0.85
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((1536, 2048), (768, 1024)), ((1025, 10), (1024, 10)), ((3, 5000), (1, 1024)), ((1, 1), None)],
+)
+def test_masks_are_no_larger_than_a_model_can_see(segmenter, size, expected):
+    assert MASK_LONGEST_SIDE == 1024
+    photo = np.full((*size, 3), BACKGROUND, dtype=np.uint8)
+    segments = generate_masks(segmenter, photo, GenerationConfig(grid=1, crops=2, crop_grid=1))
+    assert (segments.height, segments.width) == (expected or size)
+
+
+def test_a_blank_photo_has_one_mask(segmenter):
+    photo, _ = paint({})
+    segments = generate_masks(segmenter, photo, GenerationConfig(grid=4, crop_grid=2))
+    assert len(segments) == 1 and segments.coverage == 1.0
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_a_photo_of_nothing_sure_has_no_mask(adaptive):
+    nothing = np.zeros((72, 96), dtype=bool)
+    config = GenerationConfig(grid=4, crops=0, adaptive=adaptive)
+    photo, _ = paint({}, size=nothing.shape)
+    segments = generate_masks(Always(nothing, nothing, nothing), photo, config)
+    assert len(segments) == 0 and (segments.height, segments.width) == nothing.shape
+
+
+# --- Crops and boxes
+
+
+def test_crops_find_what_is_too_small_for_the_whole_photo(segmenter):
+    things = {
+        "red": ((200, 40, 40), (20, 60, 20, 100)),
+        "tag": ((240, 200, 20), (116, 124, 185, 193)),  # 2.4 logits wide; in a crop, 4
+    }
+    photo, places = paint(things, size=(160, 213))
+    plain = GenerationConfig(grid=8, crops=0, boxes=False)
+    assert best_iou(generate_masks(segmenter, photo, plain), places["tag"]) < 0.5
+    cropped = GenerationConfig(grid=4, crops=2, crop_grid=8, boxes=False)
+    found = generate_masks(segmenter, photo, cropped)
+    assert best_iou(found, places["tag"]) >= 0.8
+    assert best_iou(found, places["red"]) >= MATCHED
+
+
+def test_what_a_crop_cuts_is_not_taken_for_a_thing():
+    photo, places = paint({"red": ((200, 40, 40), (20, 60, 10, 86))}, size=(72, 96))
+    plain = generate_masks(ByColour(), photo, GenerationConfig(grid=4, crops=0))
+    cropped = generate_masks(ByColour(), photo, GenerationConfig(grid=4, crops=3, crop_grid=4))
+    assert len(plain) == len(cropped) == 2
+    assert best_iou(cropped, places["red"]) == 1.0
+
+
+def test_a_thing_of_two_crops_is_found_once():
+    photo, places = paint({"tag": ((240, 200, 20), (33, 37, 45, 50))}, size=(72, 96))
+    config = GenerationConfig(grid=1, crops=2, crop_grid=12, boxes=False)
+    segments = generate_masks(ByColour(), photo, config)
+    assert [bool((mask == places["tag"]).all()) for mask in segments.masks()].count(True) == 1
+
+
+def test_boxes_find_what_points_do_not(segmenter):
+    frame = {
+        "frame": ((200, 40, 40), (40, 140, 60, 160)),
+        "tag": ((240, 240, 20), (80, 100, 100, 120)),  # where no point of the grid lies
+    }
+    photo, places = paint(frame)
+    config = GenerationConfig(grid=4, crops=0, boxes=False)
+    points = (np.arange(4) + 0.5) / 4
+    assert not places["tag"][(points * 192).astype(int)][:, (points * 256).astype(int)].any()
+    assert best_iou(generate_masks(segmenter, photo, config), places["tag"]) < 0.1
+    with_boxes = GenerationConfig(grid=4, crops=0, boxes=True)
+    assert best_iou(generate_masks(segmenter, photo, with_boxes), places["tag"]) >= MATCHED
+
+
+# --- What is asked
+
+
+def test_the_encoder_runs_once_for_each_window_and_prompts_are_batched(segmenter):
+    counting = Counting(segmenter)
+    config = GenerationConfig(grid=16, crops=2, crop_grid=4, boxes=False)
+    generate_masks(counting, paint(THINGS)[0], config)
+    assert len(counting.looked_at) == 1 + 4
+    assert counting.looked_at[0] == (192, 256)
+    assert sum(counting.asked) == config.prompts == 16**2 + 4 * 4**2
+    assert max(counting.asked) == PROMPTS_AT_ONCE
+    assert len(counting.asked) == 4 * 64 // PROMPTS_AT_ONCE + 4 * 4
+
+
+def test_adaptive_asks_less_and_finds_the_same(segmenter):
+    photo, places = paint(THINGS)
+    full, less = Counting(segmenter), Counting(segmenter)
+    all_masks = generate_masks(full, photo, GenerationConfig(crops=0, boxes=False))
+    found = generate_masks(less, photo, GenerationConfig(crops=0, boxes=False, adaptive=True))
+    assert sum(less.asked) < 0.6 * sum(full.asked)
+    assert all(best_iou(found, mask) >= MATCHED for mask in all_masks.masks())
+    assert len(all_masks) > len(places)
+
+
+def test_adaptive_skips_in_crops_what_the_whole_photo_has_shown(segmenter):
+    photo, places = paint(THINGS)
+    counting = Counting(segmenter)
+    config = GenerationConfig(crops=2, boxes=False, adaptive=True)
+    found = generate_masks(counting, photo, config)
+    assert sum(counting.asked) < 0.4 * config.prompts
+    assert all(best_iou(found, place) >= MATCHED for place in places.values())
+
+
+def test_the_same_photo_has_the_same_masks(segmenter):
+    photo, _ = paint(THINGS)
+    first, second = (generate_masks(segmenter, photo, PLAIN) for _ in range(2))
+    assert first.rles == second.rles
+    np.testing.assert_array_equal(first.predicted_iou, second.predicted_iou)
+
+
+# --- What is dropped and mended
+
+
+def test_holes_and_specks_are_mended():
+    photo, places = paint({"red": ((200, 40, 40), (40, 140, 60, 160))})
+    spoilt = places["red"].copy()
+    spoilt[70:72, 90:92] = False
+    spoilt[180:182, 240:242] = True
+    nothing = np.zeros_like(spoilt)
+    segments = generate_masks(Always(nothing, spoilt, nothing), photo, PLAIN)
+    np.testing.assert_array_equal(segments.masks(), places["red"][None])
+
+
+def test_slivers_at_the_photos_edge_are_dropped():
+    places = np.zeros((3, 192, 256), dtype=bool)
+    places[0, :, :2], places[1, :, 252:], places[2, 100:102] = True, True, True
+    photo, _ = paint({})
+    segments = generate_masks(Always(*places), photo, PLAIN)
+    np.testing.assert_array_equal(segments.masks(), places[1:])
+
+
+def test_what_the_model_doubts_is_dropped(segmenter):
+    photo, places = paint(THINGS)
+    photo[100:172, 140:228, 1] = np.linspace(160, 200, 88)  # a green that fades
+    shades = []
+    for least in (0.6, 0.999):
+        config = GenerationConfig(grid=8, crops=0, boxes=False, min_predicted_iou=least)
+        masks = generate_masks(segmenter, photo, config).masks()
+        shades.append([mask for mask in masks if not (mask & ~places["green"]).any()])
+    assert len(shades[0]) > len(shades[1]) == 1
+
+
+# --- Settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"grid": 0}, "the grid is 0"),
+        ({"crop_grid": 0}, "the crops' 0"),
+        ({"crops": -1}, "with -1 crops a side"),
+        ({"min_predicted_iou": 1.5}, "min_predicted_iou is 1.5; expected a share"),
+        ({"min_stability": -0.1}, "min_stability is -0.1"),
+        ({"max_iou": float("nan")}, "max_iou is nan"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, reason):
+    with pytest.raises(SplatsegError, match=reason):
+        GenerationConfig(**settings)
+
+
+def test_prompts_of_a_photo():
+    assert GenerationConfig(grid=16, crops=0).prompts == 256
+    assert GenerationConfig(grid=16, crops=1).prompts == 256
+    assert GenerationConfig(grid=16, crops=2, crop_grid=8).prompts == 512
