@@ -158,8 +158,8 @@ def test_no_masks_and_an_unknown_name(capture_copy: Path, refused: Refused) -> N
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--preset", "best"), "there is no preset best; choose from paper, rgb"),
-        (("--preset=best",), "there is no preset best; choose from paper, rgb"),
+        (("--preset", "best"), "there is no preset best; choose from paper, plus, rgb"),
+        (("--preset=best",), "there is no preset best; choose from paper, plus, rgb"),
         (("--iterations", "0"), "iterations is 0; expected at least 1"),
         (("--seed", "-1"), "seed is -1; expected 0 or more"),
         (("--threads", "0"), "--threads is 0; expected at least 1"),

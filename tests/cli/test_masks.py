@@ -293,16 +293,17 @@ def test_one_set_holds_the_masks_of_one_model_and_its_settings(
 ) -> None:
     make()
     before = contents(root / "masks")
-    sentence = refused(root, "--model", model, *QUICK, "--adaptive")
+    sentence = refused(root, "--model", model, *QUICK, "--no-adaptive")
     assert "masks/tiny holds masks made with other settings" in sentence
-    assert "(adaptive was False, now True); pass the same settings, --restart to" in sentence
+    assert "(adaptive was True, now False); pass the same settings, --restart to" in sentence
     other = Path(shutil.copytree(model, tmp_path / "other"))
     sentence = refused(root, "--model", other, "--name", "tiny", *QUICK)
     assert "(model was tiny, now other)" in sentence
     assert contents(root / "masks") == before
-    assert make("--adaptive", "--name", "quick")["made"] == 3
-    assert make("--adaptive", "--restart")["made"] == 3
-    assert json.loads((root / "masks" / "tiny" / "a.json").read_text())["splatseg"]["adaptive"]
+    assert make("--no-adaptive", "--name", "slow")["made"] == 3
+    assert make("--no-adaptive", "--restart")["made"] == 3
+    made = json.loads((root / "masks" / "tiny" / "a.json").read_text())["splatseg"]
+    assert made["adaptive"] is False
 
 
 @pytest.mark.parametrize("suffix", [".json", ".png"])
@@ -537,7 +538,7 @@ def test_a_failed_import_leaves_nothing(root: Path, label_maps: Path, refused: A
     [
         (("--format", "sam"), "--format sam says what --import reads, but nothing is imported"),
         (("--import", "x", "--model", "y"), "leave out one or the other"),
-        (("--import", "x", "--adaptive"), "leave out one or the other"),
+        (("--import", "x", "--no-adaptive"), "leave out one or the other"),
         (("--import", "x", "--restart"), "leave out one or the other"),
         (("--import", "nowhere"), "nowhere does not exist"),
         (("--import", ".", "--format", "rle"), "there is no mask format rle; there are label-map"),

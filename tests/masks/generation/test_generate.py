@@ -228,7 +228,7 @@ def test_boxes_find_what_points_do_not(segmenter):
 
 def test_the_encoder_runs_once_for_each_window_and_prompts_are_batched(segmenter):
     counting = Counting(segmenter)
-    config = GenerationConfig(grid=16, crops=2, crop_grid=4, boxes=False)
+    config = GenerationConfig(grid=16, crops=2, crop_grid=4, boxes=False, adaptive=False)
     generate_masks(counting, paint(THINGS)[0], config)
     assert len(counting.looked_at) == 1 + 4
     assert counting.looked_at[0] == (192, 256)
@@ -240,8 +240,9 @@ def test_the_encoder_runs_once_for_each_window_and_prompts_are_batched(segmenter
 def test_adaptive_asks_less_and_finds_the_same(segmenter):
     photo, places = paint(THINGS)
     full, less = Counting(segmenter), Counting(segmenter)
-    all_masks = generate_masks(full, photo, GenerationConfig(crops=0, boxes=False))
-    found = generate_masks(less, photo, GenerationConfig(crops=0, boxes=False, adaptive=True))
+    every_point = GenerationConfig(crops=0, boxes=False, adaptive=False)
+    all_masks = generate_masks(full, photo, every_point)
+    found = generate_masks(less, photo, GenerationConfig(crops=0, boxes=False))
     assert sum(less.asked) < 0.6 * sum(full.asked)
     assert all(best_iou(found, mask) >= MATCHED for mask in all_masks.masks())
     assert len(all_masks) > len(places)
@@ -250,7 +251,7 @@ def test_adaptive_asks_less_and_finds_the_same(segmenter):
 def test_adaptive_skips_in_crops_what_the_whole_photo_has_shown(segmenter):
     photo, places = paint(THINGS)
     counting = Counting(segmenter)
-    config = GenerationConfig(crops=2, boxes=False, adaptive=True)
+    config = GenerationConfig(crops=2, boxes=False)
     found = generate_masks(counting, photo, config)
     assert sum(counting.asked) < 0.4 * config.prompts
     assert all(best_iou(found, place) >= MATCHED for place in places.values())
