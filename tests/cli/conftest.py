@@ -10,10 +10,12 @@ from splatseg.render import engine
 
 @pytest.fixture(autouse=True)
 def same_threads_afterwards() -> Iterator[None]:
-    """`--threads` would otherwise hold for the tests that follow, and change their last digits."""
-    torch_threads = torch.get_num_threads()
-    engine_threads = engine.threads() if engine.is_available() else None
+    """`--threads` would otherwise hold for the tests that follow, and change their last digits.
+
+    Set to what the tests start with, not to what this test found: a module's fixture that runs the
+    command line comes before this one.
+    """
     yield
-    torch.set_num_threads(torch_threads)
-    if engine_threads is not None:
-        engine.set_threads(engine_threads)
+    torch.set_num_threads(1)
+    if engine.is_available():
+        engine.set_threads(0)  # one per core, the default
