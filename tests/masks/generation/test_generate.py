@@ -1,10 +1,14 @@
 """All masks of a photo: each thing once, at every level, with as few prompts as it takes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from splatseg.errors import SplatsegError
 from splatseg.masks import Segments
+from splatseg.masks.generation import generate
+from splatseg.masks.generation.candidates import without_duplicates
 from splatseg.masks.generation.generate import (
     MASK_LONGEST_SIDE,
     PROMPTS_AT_ONCE,
@@ -255,6 +259,26 @@ def test_adaptive_skips_in_crops_what_the_whole_photo_has_shown(segmenter):
     found = generate_masks(counting, photo, config)
     assert sum(counting.asked) < 0.4 * config.prompts
     assert all(best_iou(found, place) >= MATCHED for place in places.values())
+
+
+def test_a_dense_grid_keeps_few_candidates_in_memory(segmenter, monkeypatch):
+    photo, places = paint(THINGS)
+    everything = generate_masks(segmenter, photo, PLAIN)
+    compared = []
+
+    def counting(masks, score, max_iou):
+        compared.append(len(masks))
+        return without_duplicates(masks, score, max_iou)
+
+    monkeypatch.setattr(generate, "MAX_CANDIDATES", 20)
+    monkeypatch.setattr(generate, "POINTS_IN_PORTION", 4)
+    monkeypatch.setattr(generate, "without_duplicates", counting)
+    asked_everywhere = dataclasses.replace(PLAIN, adaptive=False)
+    few = generate_masks(segmenter, photo, asked_everywhere)
+    assert max(compared) <= 20 + 4 * 3
+    assert len(few) == len(everything)
+    for name, place in places.items():
+        assert best_iou(few, place) >= MATCHED, name
 
 
 def test_the_same_photo_has_the_same_masks(segmenter):
