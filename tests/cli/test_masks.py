@@ -235,6 +235,16 @@ def test_models_give_folders_names(model_name: str, name: str) -> None:
 # Going on
 
 
+def test_photos_at_once_have_the_masks_that_they_have_alone(root: Path, make: Any) -> None:
+    alone = make("--name", "alone")
+    at_once = make("--name", "at-once", "--threads", "2")
+    assert at_once["made"] == alone["made"] == 3
+    for file in sorted(Path(alone["masks"]).rglob("*.json")):
+        one = read_segments(file)
+        other = read_segments(Path(at_once["masks"]) / file.relative_to(alone["masks"]))
+        assert one.rles == other.rles
+
+
 def test_what_is_there_is_not_made_again(
     root: Path, model: Path, make: Any, run: Run, asked: list[Any]
 ) -> None:

@@ -163,7 +163,7 @@ class Masks:
         """Make the masks that are missing."""
         has_gpu = torch.cuda.is_available() and self.device != "cpu"
         threads = torch.get_num_threads()
-        at_once = 1 if has_gpu else min(threads, PHOTOS_AT_ONCE)
+        at_once = 1 if has_gpu else min(threads, PHOTOS_AT_ONCE, len(sources))
         torch.set_num_threads(threads // at_once)
         segmenter = load_segmenter(self.model, device=torch.device("cuda" if has_gpu else "cpu"))
         folder = self._folder(_file_safe(segmenter.name))
@@ -276,6 +276,9 @@ def _make_masks(
                 run.made += 1
                 run.seconds = time.monotonic() - began
                 line.update(done, f"{sum(run.masks.values())} masks")
+    except KeyboardInterrupt:
+        out.say("stopping, once the photos in work are done with")
+        raise
     finally:
         workers.shutdown(cancel_futures=True)
 
