@@ -30,6 +30,7 @@ from splatseg.masks.generation.segmenter import Segmenter
 from splatseg.masks.made_files import Maker, finished, made_files
 from splatseg.masks.statistics import mask_statistics
 from splatseg.pictures import RGB, paint_segments, scaled
+from splatseg.torch_threads import torch_threads
 
 PREVIEW_FOLDER = "mask_previews"  # not in masks/, where every folder is a set
 PREVIEW_SIDE = 1600  # pixels
@@ -95,7 +96,9 @@ class Masks:
         elif self._only_looks:
             result = {"masks": str(self._existing_set())}
         else:
-            result = self._make(sources, out)
+            at_once = self._photos_at_once(len(sources))
+            with torch_threads(torch.get_num_threads() // at_once):
+                result = self._make(sources, at_once, out)
         folder = Path(result["masks"])
         if self.preview or self.stats:
             masks = open_masks(self.capture, folder.name, list(sources))
@@ -159,13 +162,17 @@ class Masks:
     def _folder(self, default_name: str) -> Path:
         return self.capture / "masks" / (default_name if self.name is None else self.name)
 
-    def _make(self, sources: Mapping[str, _Source], out: Output) -> dict[str, Any]:
+    @property
+    def _takes_gpu(self) -> bool:
+        return torch.cuda.is_available() and self.device != "cpu"
+
+    def _photos_at_once(self, photos: int) -> int:
+        return 1 if self._takes_gpu else min(torch.get_num_threads(), PHOTOS_AT_ONCE, photos)
+
+    def _make(self, sources: Mapping[str, _Source], at_once: int, out: Output) -> dict[str, Any]:
         """Make the masks that are missing."""
-        has_gpu = torch.cuda.is_available() and self.device != "cpu"
-        threads = torch.get_num_threads()
-        at_once = 1 if has_gpu else min(threads, PHOTOS_AT_ONCE, len(sources))
-        torch.set_num_threads(threads // at_once)
-        segmenter = load_segmenter(self.model, device=torch.device("cuda" if has_gpu else "cpu"))
+        device = torch.device("cuda" if self._takes_gpu else "cpu")
+        segmenter = load_segmenter(self.model, device=device)
         folder = self._folder(_file_safe(segmenter.name))
         maker = {"model": segmenter.name} | asdict(self.config)
         files = made_files(folder)

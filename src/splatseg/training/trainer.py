@@ -18,6 +18,7 @@ from splatseg.files import cannot_write
 from splatseg.gaussians import Gaussians
 from splatseg.masks import MaskSet
 from splatseg.scene import Scene, save_scene
+from splatseg.torch_threads import torch_threads
 from splatseg.training.config import TrainConfig
 from splatseg.training.initialize import gaussians_from_points
 from splatseg.training.randomness import generator
@@ -86,7 +87,9 @@ def train(
     _refuse_unwritable(folder)
     views = TrainingViews(capture, masks, config.contrastive, config.seed)
     try:
-        with _one_torch_thread():
+        # Leave the cores to the engine: torch's OpenMP threads spin between calls. Under load that
+        # made the tests' scene take 28 s instead of 5, and torch has little to do in it.
+        with torch_threads(1):
             _run(state, views, config, capture.extent, folder, identity, report)
     except KeyboardInterrupt:
         save_checkpoint(folder, state, identity)
@@ -103,20 +106,6 @@ def train(
     save_scene(folder, scene)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return scene
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Leave the cores to the engine: torch's OpenMP threads spin between calls.
-
-    Under load that made the tests' scene take 28 s instead of 5, and torch has little to do in it.
-    """
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
 
 
 def _refuse_unwritable(folder: Path) -> None:
