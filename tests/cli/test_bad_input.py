@@ -308,6 +308,37 @@ def test_figures_without_a_truth(scene_copy: Path, capture_copy: Path, refused: 
     assert not (scene_copy / "evaluation").exists()
 
 
+def test_figures_of_prompts_without_their_files(
+    scene_copy: Path, capture_copy: Path, refused: Refused
+) -> None:
+    command = ("evaluate", scene_copy, capture_copy, "--protocol")
+    grounding = ("--grounding", capture_copy / "images")
+    assert "the protocol text needs --grounding FOLDER" in refused(*command, "text")
+    assert "--truth and --grounding are for" in refused(*command, "click", *grounding)
+    assert "test_mask; this protocol reads <view>/<prompt>.png" in refused(
+        *command, "text", *grounding
+    )
+    assert "segmentations; this protocol reads classes.txt" in refused(
+        *command, "3d-ovs", *grounding
+    )
+    mask = capture_copy / "test_mask" / "3" / "cup.png"
+    mask.parent.mkdir(parents=True)
+    mask.write_bytes(b"no mask")
+    assert "numbers its views up to 3, but the scene holds out 2 frames" in refused(
+        *command, "text", *grounding
+    )
+    mask.parent.rename(mask.parents[1] / "1")
+    assert "has a mask for none of the 1 prompts" in refused(*command, "text", *grounding)
+    assert not (scene_copy / "evaluation").exists()
+
+
+def test_points_that_are_none(scene_copy: Path, capture_copy: Path, refused: Refused) -> None:
+    (capture_copy / "points_gt.npz").write_bytes(b"no points")
+    assert "points_gt.npz cannot be read" in refused(
+        "evaluate", scene_copy, capture_copy, "--protocol", "click3d"
+    )
+
+
 # The machine
 
 

@@ -1,5 +1,6 @@
 """Every verb on the synthetic scene: exit status, files, and one JSON object with `--json`."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -15,17 +16,21 @@ from PIL import Image
 
 import splatseg
 from splatseg.cli import main
+from splatseg.cli.evaluate import SHEET_CELL, worst_sheet
 from splatseg.cli.pick import parse_click
 from splatseg.errors import SplatsegError
-from splatseg.evaluation import iou
+from splatseg.evaluation import Case, Query, iou
 from splatseg.files import read_tensors
 from splatseg.masks import read_label_map
+from splatseg.pictures import HIGHLIGHT
 from splatseg.scene import load_scene, read_ply
 from splatseg.segmentation import Click
 
 MIN_PICK_IOU = 0.7  # of the red ball in the view that is clicked; seeds 0 to 2 have 0.99
 
 Json = Callable[..., dict[str, Any]]
+
+PROTOCOLS = ("nvs", "click", "click3", "random-click", "click3d", "clusters", "objects")
 
 VERBS = ("capture", "masks", "train", "pick", "cluster", "render", "evaluate", "doctor")
 
@@ -243,14 +248,89 @@ def test_cluster_render_evaluate_in_turn(scene_copy: Path, synthetic, run_json: 
     with Image.open(rendered["contact_sheet"]) as sheet:
         assert sheet.width > 4 * 400
 
-    for protocol in ("nvs", "click", "click3", "clusters"):
+    for protocol in PROTOCOLS:
         report = run_json("evaluate", scene_copy, synthetic.root, "--protocol", protocol)
         assert report["protocol"] == f"{protocol}/1"
         path = scene_copy / "evaluation" / f"{protocol}.json"
         assert json.loads(path.read_text()) == report
     metrics = load_scene(scene_copy).metrics
-    assert set(metrics) == {"training", "nvs", "click", "click3", "clusters"}
+    assert set(metrics) == {"training", *PROTOCOLS}
     assert set(metrics["click"]) == {"miou", "mbiou", "biou2"}
+    assert set(metrics["click3d"]) == {"miou"}  # the capture does not say where the objects are
+    assert set(metrics["objects"]) == {"miou", "pq", "sq", "rq"}
+
+
+@pytest.mark.parametrize("protocol", ["click", "click3", "random-click"])
+def test_the_worst_masks_are_shown(
+    protocol: str, scene_copy: Path, synthetic, run_json: Json, capsys
+) -> None:
+    command = ("evaluate", scene_copy, synthetic.root, "--protocol", protocol)
+    assert main([*map(str, command)]) == 0
+    path = scene_copy / "evaluation" / f"{protocol}_worst.png"
+    assert f"wrote {path}  (look here first)" in capsys.readouterr().out
+    with Image.open(path) as sheet:
+        assert sheet.width > 3 * 400
+        shown = np.asarray(sheet)
+    assert (shown == HIGHLIGHT).all(axis=-1).sum() > 100  # outlines of the truth
+    run_json(*command)
+    with Image.open(path) as sheet:
+        assert np.array_equal(np.asarray(sheet), shown)
+
+
+def test_a_sheet_of_worst_masks_fills_its_rows(trained) -> None:
+    """Outlined where the truth is, painted where the mask is; four pictures in two rows."""
+    frame = next(frame for frame in trained.frames if frame.name == "view_1")
+    size = (frame.lens.height, frame.lens.width)
+    truth, nothing = np.zeros((2, *size), dtype=bool)
+    truth[20:50, 30:60] = True
+    query = Query(1, "view_0", 0.5, 0.5)
+    cases = [Case(query, "a ball", "view_1", 0.0, nothing, truth)] * 4
+    gone = dataclasses.replace(trained, capture="/moved/away")  # renders in place of photos
+    four = worst_sheet(gone, cases)
+    one = worst_sheet(gone, cases[:1])
+    assert four.shape == (2 * one.shape[0], one.shape[1], 3)
+    assert np.array_equal(four[: len(one), :SHEET_CELL], one[:, :SHEET_CELL])
+    outlined = (one == HIGHLIGHT).all(axis=-1)
+    rows, columns = np.nonzero(outlined)
+    scale = SHEET_CELL / frame.lens.width
+    assert np.ptp(rows) == pytest.approx(30 * scale, abs=6)
+    assert np.ptp(columns) == pytest.approx(30 * scale, abs=6)
+    painted = worst_sheet(gone, [dataclasses.replace(cases[0], predicted=truth)])
+    assert np.any(painted != one)
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(255 * mask.astype(np.uint8)).save(path)
+
+
+@pytest.mark.parametrize(("protocol", "folder"), [("text", "test_mask"), ("3d-ovs", "masks")])
+def test_prompts_are_evaluated(
+    protocol: str,
+    folder: str,
+    scene_copy: Path,
+    capture_copy: Path,
+    synthetic,
+    run_json: Json,
+    capsys,
+) -> None:
+    for frame in ("view_1", "view_7"):
+        mask = synthetic.truth[frame] == 1
+        write_mask(capture_copy / folder / frame / "red ball.png", mask)
+    (capture_copy / folder / "classes.txt").write_text("red ball")
+    write_mask(capture_copy / "grounding" / "red ball.png", synthetic.truth["view_1"] == 1)
+    command = ["evaluate", scene_copy, capture_copy, "--protocol", protocol]
+    command += ["--grounding", capture_copy / "grounding"]
+    if protocol == "3d-ovs":
+        command += ["--truth", capture_copy / folder]
+    report = run_json(*command)
+    assert report["protocol"] == f"{protocol}/1"
+    assert report["miou"] > MIN_PICK_IOU
+    assert json.loads((scene_copy / "evaluation" / f"{protocol}.json").read_text()) == report
+    assert load_scene(scene_copy).metrics[protocol]["miou"] == report["miou"]
+    assert main([*map(str, command)]) == 0
+    shown = capsys.readouterr().out
+    assert "red ball" in shown and "without the view that the prompts were grounded in" in shown
 
 
 def test_rendered_colors_are_the_held_out_photos(
@@ -285,10 +365,14 @@ def test_people_read_a_table(scene_copy: Path, synthetic, capsys) -> None:
     command = ["evaluate", str(scene_copy), str(synthetic.root), "--protocol", "click3"]
     assert main(command) == 0
     shown = capsys.readouterr().out
-    for text in ("red ball", "miou", "click3/1: miou 0.", "with the worst of the three clicks"):
+    for text in ("red ball", "miou", "click3/1: miou 0.", "with each object's worst click"):
         assert text in shown
     assert main(["cluster", str(scene_copy)]) == 0
     assert "objects;" in capsys.readouterr().out
+    assert main([*command[:-1], "objects"]) == 0
+    shown = capsys.readouterr().out
+    for text in ("parts", "objects/1: miou 0.", "tp 3, fp 0, fn 0", "over-segmented 0"):
+        assert text in shown
 
 
 def test_doctor(capsys, run_json: Json) -> None:

@@ -1,21 +1,47 @@
 """`splatseg evaluate`."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tyro
+from scipy import ndimage
 
 from splatseg.capture import load_capture
+from splatseg.capture.resampling import resize
 from splatseg.cli.device import Device, choose_device
+from splatseg.cli.images import photo_or_render, save_image
 from splatseg.cli.output import Output
-from splatseg.evaluation.runner import Protocol, evaluate
+from splatseg.evaluation import Case, Protocol
+from splatseg.evaluation.runner import evaluate
 from splatseg.files import write_bytes
-from splatseg.scene import add_metrics, load_scene
+from splatseg.masks import Segments
+from splatseg.pictures import (
+    BACKGROUND,
+    HIGHLIGHT,
+    RGB,
+    contact_sheet,
+    paint_segments,
+    scaled,
+)
+from splatseg.scene import Scene, add_metrics, load_scene
 from splatseg.segmentation import QUERY_RADIUS
 
-HEADLINES = ("miou", "mbiou", "biou2", "psnr", "ssim")
+HEADLINES = ("miou", "mbiou", "biou2", "outside", "pq", "sq", "rq", "psnr", "ssim")
+SECONDARY = {
+    "best": "at each object's best threshold (a diagnosis, no result)",
+    "worst": "with each object's worst click",
+    "other_views": "without the view that the prompts were grounded in",
+}
+COUNTS = ("tp", "fp", "fn", "ignored", "over_segmented", "under_segmented")
+
+SHEET_COLUMNS = 3
+SHEET_CELL = 480  # pixels
+CAPTION_LETTERS = 38  # as many as fit above a cell
+OUTLINE = 2  # pixels of the cell
 
 
 @dataclass(frozen=True)
@@ -27,9 +53,17 @@ class Evaluate:
     capture: tyro.conf.Positional[Path]
     """Capture with held-out photos and, but for nvs, ground truth."""
     protocol: Protocol = "nvs"
-    """nvs: held-out photos. click, click3: masks from clicks. clusters: all objects, no prompt."""
+    """nvs: held-out photos. click, click3, random-click: masks from clicks. click3d: the Gaussians
+    that clicks select. clusters, objects: all objects, no prompt. text, 3d-ovs: masks from prompts,
+    on LERF-Mask and 3D-OVS."""
     query_radius: int = QUERY_RADIUS
     """A click's query is the mean over the pixels this far around it; 0: its own, as published."""
+    grounding: Path | None = None
+    """For text and 3d-ovs: folder of <prompt>.png, each the mask of the prompt's object in the
+    first view that has truth."""
+    truth: Path | None = None
+    """For text and 3d-ovs: folder of the true masks, if not CAPTURE/test_mask or
+    CAPTURE/segmentations."""
     poses: Path | None = None
     """The poses that the scene was trained with, if they were not the capture's own."""
     device: Device = "auto"
@@ -42,25 +76,75 @@ class Evaluate:
         # At the scene's own downscale, so that photos come from the files that it was trained on.
         downscale = scene.config.get("downscale")
         capture = load_capture(self.capture, downscale=downscale, poses=self.poses)
-        report = evaluate(scene, capture, self.protocol, self.query_radius)
+        worst: list[Case] = []
+        report = evaluate(
+            *(scene, capture, self.protocol, self.query_radius),
+            truth=self.truth,
+            grounding=self.grounding,
+            on_worst=worst.extend,
+        )
         path = self.scene / "evaluation" / f"{self.protocol}.json"
         write_bytes(path, json.dumps(report, indent=1).encode())
-        headline = {name: report[name] for name in HEADLINES if name in report}
+        headline = _known(report, HEADLINES)
         add_metrics(self.scene, {self.protocol: headline})
         out.table([_row(row) for row in report.get("objects", report.get("frames", []))])
-        out.say(f"{report['protocol']}: " + ", ".join(f"{k} {v:.3f}" for k, v in headline.items()))
-        if "best" in report:
-            best = ", ".join(f"{k} {v:.3f}" for k, v in report["best"].items())
-            out.say(f"at each object's best threshold (a diagnosis, no result): {best}")
-        if "worst" in report:
-            worst = ", ".join(f"{k} {v:.3f}" for k, v in report["worst"].items())
-            out.say(f"with the worst of the three clicks: {worst}")
+        out.say(f"{report['protocol']}: {_in_words(headline)}")
+        for name, meaning in SECONDARY.items():
+            figures = _known(report.get(name, {}), HEADLINES)
+            if figures:
+                out.say(f"{meaning}: {_in_words(figures)}")
+        counts = [f"{name.replace('_', '-')} {report[name]}" for name in COUNTS if name in report]
+        if counts:
+            out.say(", ".join(counts))
         out.wrote(path, "every figure")
+        if worst:
+            picture = path.with_name(f"{self.protocol}_worst.png")
+            photos = replace(scene, capture=str(self.capture))
+            save_image(picture, worst_sheet(photos, worst))
+            out.wrote(picture, "look here first")
         return report
+
+
+def worst_sheet(scene: Scene, cases: Sequence[Case]) -> RGB:
+    """Each case's photo with the predicted mask painted and the truth outlined."""
+    cells = [_cell(scene, case) for case in cases]
+    captions = [f"{case.iou:.2f} {case.name}, {case.frame}"[:CAPTION_LETTERS] for case in cases]
+    while len(cells) % SHEET_COLUMNS:
+        cells.append(np.full_like(cells[-1], BACKGROUND))
+    return np.vstack(
+        [
+            contact_sheet(
+                [cells[i : i + SHEET_COLUMNS]], captions[i : i + SHEET_COLUMNS], SHEET_CELL
+            )
+            for i in range(0, len(cells), SHEET_COLUMNS)
+        ]
+    )
+
+
+def _cell(scene: Scene, case: Case) -> RGB:
+    """Drawn at the sheet's size, for lines on a large photo would vanish when it is shrunk."""
+    frame = next(frame for frame in scene.frames if frame.name == case.frame)
+    photo = scaled(photo_or_render(scene, frame), SHEET_CELL)
+    height, width = photo.shape[:2]
+    predicted, truth = (
+        resize(mask, width, height, nearest=True) for mask in (case.predicted, case.truth)
+    )
+    painted = paint_segments(photo, Segments.from_masks(predicted[None]))
+    around = np.asarray(ndimage.binary_dilation(truth, iterations=OUTLINE), dtype=bool)
+    painted[around & ~truth] = HIGHLIGHT
+    return painted
+
+
+def _known(figures: dict[str, Any], names: Sequence[str]) -> dict[str, float]:
+    return {name: figures[name] for name in names if figures.get(name) is not None}
+
+
+def _in_words(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     """What of a report's row fits on a line."""
-    plain = {k: v for k, v in row.items() if not isinstance(v, (dict, list))}
+    plain = {k: "-" if v is None else v for k, v in row.items() if not isinstance(v, (dict, list))}
     best = row.get("best")
     return plain if best is None else plain | {"best": best["miou"], "at": best["threshold"]}

@@ -1,7 +1,11 @@
-"""Image and mask metrics as pure functions. Shares are fractions in [0, 1], PSNR is in dB."""
+"""Image, mask and label metrics as pure functions.
+
+Shares are fractions in [0, 1], PSNR is in dB. Labels are whole numbers, 0 for none.
+"""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -10,6 +14,7 @@ from scipy import ndimage, optimize
 from torch import Tensor
 
 BOUNDARY_SHARE = 0.02  # of the image diagonal: Boundary IoU's default width
+THIN_BOUNDARY = 2  # pixels: narrow enough to see an edge where `mbiou` sees the whole object
 
 
 def psnr(image: Float[Tensor, "h w 3"], reference: Float[Tensor, "h w 3"]) -> float:
@@ -49,6 +54,64 @@ def boundary_iou(
 
 
 @dataclass(frozen=True)
+class MaskScores:
+    """How well masks agree with the truth; fractions in [0, 1]."""
+
+    miou: float
+    mbiou: float
+    biou2: float
+
+
+def score_mask(predicted: Bool[np.ndarray, "h w"], truth: Bool[np.ndarray, "h w"]) -> MaskScores:
+    """IoU, Boundary IoU at the default width, and at `THIN_BOUNDARY`."""
+    return MaskScores(
+        miou=iou(predicted, truth),
+        mbiou=boundary_iou(predicted, truth, boundary_width(*truth.shape)),
+        biou2=boundary_iou(predicted, truth, THIN_BOUNDARY),
+    )
+
+
+def mean_scores(scores: Iterable[MaskScores]) -> MaskScores:
+    """Each figure's mean."""
+    return MaskScores(*np.mean([astuple(s) for s in scores], axis=0).tolist())
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """How many pixels each true label, an object, shares with each predicted one."""
+
+    objects: Integer[np.ndarray, " o"]
+    labels: Integer[np.ndarray, " l"]
+    shared: Integer[np.ndarray, "o l"]
+    object_sizes: Integer[np.ndarray, " o"]
+    """All pixels, those without a label too."""
+    label_sizes: Integer[np.ndarray, " l"]
+
+    @property
+    def ious(self) -> Float[np.ndarray, "o l"]:
+        """IoU of each pair."""
+        return self.shared / (self.object_sizes[:, None] + self.label_sizes - self.shared)
+
+
+def label_overlaps(
+    predicted: Integer[np.ndarray, " n"], truth: Integer[np.ndarray, " n"]
+) -> Overlaps:
+    """Both hold one label a pixel. Labels in increasing order, those with no pixel left out."""
+    labels, p = np.unique(predicted, return_inverse=True)
+    objects, t = np.unique(truth, return_inverse=True)
+    shape = (objects.size, labels.size)
+    shared = np.bincount(t * shape[1] + p, minlength=shape[0] * shape[1]).reshape(shape)
+    is_object, is_label = objects != 0, labels != 0
+    return Overlaps(
+        objects=objects[is_object],
+        labels=labels[is_label],
+        shared=shared[is_object][:, is_label],
+        object_sizes=shared.sum(axis=1)[is_object],
+        label_sizes=shared.sum(axis=0)[is_label],
+    )
+
+
+@dataclass(frozen=True)
 class Match:
     """The predicted label that stands for a true one; None, with an IoU of 0, if none is left."""
 
@@ -61,20 +124,20 @@ def hungarian_iou(
 ) -> dict[int, Match]:
     """True label to its match, in the one-to-one assignment of labels with the largest IoU sum.
 
-    Both hold one label a pixel, 0 for none. Concatenate the views of a scene: an IoU is then one
-    of whole tubes through all views, and a label must mean the same object in each.
+    Concatenate the views of a scene: an IoU is then one of whole tubes through all views, and a
+    label must mean the same object in each.
     """
-    predicted_labels, p = np.unique(predicted, return_inverse=True)
-    true_labels, t = np.unique(truth, return_inverse=True)
-    shape = (true_labels.size, predicted_labels.size)
-    shared = np.bincount(t * shape[1] + p, minlength=shape[0] * shape[1]).reshape(shape)
-    union = shared.sum(axis=1, keepdims=True) + shared.sum(axis=0) - shared
-    ious = (shared / union)[true_labels != 0][:, predicted_labels != 0]
-    objects, candidates = true_labels[true_labels != 0], predicted_labels[predicted_labels != 0]
-    matches = {int(label): Match(None, 0.0) for label in objects}
+    return hungarian_matches(label_overlaps(predicted, truth))
+
+
+def hungarian_matches(overlaps: Overlaps) -> dict[int, Match]:
+    """`hungarian_iou` from overlaps."""
+    ious = overlaps.ious
+    matches = {int(label): Match(None, 0.0) for label in overlaps.objects}
     for row, column in zip(*optimize.linear_sum_assignment(ious, maximize=True), strict=True):
         if ious[row, column] > 0:
-            matches[int(objects[row])] = Match(int(candidates[column]), float(ious[row, column]))
+            label = int(overlaps.labels[column])
+            matches[int(overlaps.objects[row])] = Match(label, float(ious[row, column]))
     return matches
 
 

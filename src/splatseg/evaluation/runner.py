@@ -1,130 +1,97 @@
 """Running a protocol on a trained scene: where renderings meet the truth.
 
-Photos, prompts and ground truth come from the capture; cameras and the split from the scene.
+Photos, prompts and ground truth come from the capture; cameras and the split from the scene. Here
+are the protocols of photos and labels; run_clicks.py and run_text.py have the others.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Integer
 from torch import Tensor
 
-from splatseg.capture import Capture, Frame, Lens
+from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
-from splatseg.evaluation.protocols import (
-    Query,
-    click3_queries,
-    click_queries,
-    score_clicks,
-    score_clusters,
-    score_nvs,
-)
-from splatseg.evaluation.reports import clicks_report, clusters_report, nvs_report
-from splatseg.evaluation.truth import load_truth
-from splatseg.render import project, render
+from splatseg.evaluation.click_scores import Case
+from splatseg.evaluation.panoptic import score_clusters, score_objects
+from splatseg.evaluation.photos import score_nvs
+from splatseg.evaluation.protocols import LabelProtocol, Protocol
+from splatseg.evaluation.reports import clusters_report, nvs_report, objects_report
+from splatseg.evaluation.run_clicks import run_click3d, run_clicks
+from splatseg.evaluation.run_text import run_text
+from splatseg.evaluation.truth import load_truth, load_void
+from splatseg.evaluation.views import frames_of, lens_at, photo_sizes
+from splatseg.render import render
 from splatseg.scene import Scene
-from splatseg.segmentation import (
-    QUERY_RADIUS,
-    Click,
-    feature_map,
-    on_photo,
-    query_features,
-    render_labels,
-    similarity_map,
-)
+from splatseg.segmentation import QUERY_RADIUS, render_labels
 
-Protocol = Literal["nvs", "click", "click3", "clusters"]
+__all__ = ["Protocol", "evaluate"]
 
 
 def evaluate(
-    scene: Scene, capture: Capture, protocol: Protocol, query_radius: int = QUERY_RADIUS
+    scene: Scene,
+    capture: Capture,
+    protocol: Protocol,
+    query_radius: int = QUERY_RADIUS,
+    *,
+    truth: Path | None = None,
+    grounding: Path | None = None,
+    on_worst: Callable[[Sequence[Case]], None] = lambda cases: None,
 ) -> dict[str, Any]:
     """The report of `protocol` (see protocols.py and reports.py) for `scene`.
 
-    `query_radius` says how a click becomes a query: see `query_features`.
+    Args:
+        query_radius: how a click becomes a query: see `query_features`.
+        truth: of the prompts, where it is not in the capture; see prompt_truth.py.
+        grounding: a folder of <prompt>.png, for the protocols with prompts: each the mask of the
+            prompt's object in the reference view, nonzero inside, of any size.
+        on_worst: told the worst masks of a protocol that has masks from clicks.
     """
+    if protocol == "text" or protocol == "3d-ovs":
+        if grounding is None:
+            raise SplatsegError(
+                f"the protocol {protocol} needs --grounding FOLDER, with a mask <prompt>.png of "
+                "each prompt's object in the first view that has truth"
+            )
+        return run_text(scene, capture.root, protocol, truth, grounding)
+    if truth is not None or grounding is not None:
+        raise SplatsegError(
+            "--truth and --grounding are for the protocols text and 3d-ovs; the truth for "
+            f"{protocol} is in the capture"
+        )
     if protocol == "nvs":
         return nvs_report(score_nvs(_test_photos(scene, capture)))
-    if protocol == "clusters":
-        return _clusters(scene, capture.root)
-    return _clicks(scene, capture.root, protocol, query_radius)
+    if protocol == "clusters" or protocol == "objects":
+        return _labels(scene, capture.root, protocol)
+    if protocol == "click3d":
+        return run_click3d(scene, capture.root, query_radius)
+    return run_clicks(scene, capture.root, protocol, query_radius, on_worst)
 
 
 def _test_photos(scene: Scene, capture: Capture) -> Iterator[tuple[str, Tensor, Tensor]]:
-    for frame in _frames(scene, is_test=True):
+    for frame in frames_of(scene, is_test=True):
         photo = torch.from_numpy(capture.image(frame).astype(np.float32) / 255)
         with torch.no_grad():
             yield frame.name, render(scene.gaussians, frame.camera).image.cpu(), photo
 
 
-def _clicks(
-    scene: Scene, root: Path, protocol: Literal["click", "click3"], query_radius: int
-) -> dict[str, Any]:
-    train_sizes = _photo_sizes(_frames(scene, is_test=False))
-    test = {frame.name: frame for frame in _frames(scene, is_test=True)}
-    truth = load_truth(root, _photo_sizes(test.values()))
-    if protocol == "click":
-        queries = click_queries(load_truth(root, train_sizes), train_sizes)
-    else:
-        queries = click3_queries(root, truth.names, train_sizes)
-    features = {query: _feature(scene, query, query_radius) for query in queries}
-
-    def predict(name: str, asked: Sequence[Query]) -> Iterator[Float[np.ndarray, "h w"] | None]:
-        frame, shape = test[name], truth.maps[name].shape
-        rendered = feature_map(scene.gaussians, project(scene.gaussians, frame.camera))
-        for query in asked:
-            feature = features[query]
-            if feature is None:
-                yield None
-            else:
-                similarity = similarity_map(rendered, feature).cpu().numpy()
-                yield on_photo(similarity, _lens_at(frame, shape))
-
-    report = "click/1" if protocol == "click" else "click3/1"
-    scores = score_clicks(queries, truth, predict)
-    return clicks_report(report, scores) | {"query_radius": query_radius}
-
-
-def _feature(scene: Scene, query: Query, radius: int) -> Float[Tensor, "1 f"] | None:
-    """The clicked feature; None where the click hits nothing, which scores 0."""
-    click = Click(query.frame, query.x, query.y)
-    try:
-        return query_features(scene.gaussians, scene.frames, [click], radius)
-    except SplatsegError:
-        if scene.gaussians.features.shape[1] == 0:
-            raise
-        return None
-
-
-def _clusters(scene: Scene, root: Path) -> dict[str, Any]:
+def _labels(scene: Scene, root: Path, protocol: LabelProtocol) -> dict[str, Any]:
     labels = scene.labels
     if labels is None:
         raise SplatsegError(
             "the scene has no objects yet; run splatseg cluster on it before this protocol"
         )
-    test = {frame.name: frame for frame in _frames(scene, is_test=True)}
-    truth = load_truth(root, _photo_sizes(test.values()))
+    test = {frame.name: frame for frame in frames_of(scene, is_test=True)}
+    truth = load_truth(root, photo_sizes(test.values()))
 
     def predict(name: str) -> Integer[np.ndarray, "h w"]:
         rendered = render_labels(scene.gaussians, labels, test[name]).cpu().numpy()
-        lens = _lens_at(test[name], truth.maps[name].shape)
+        lens = lens_at(test[name], truth.maps[name].shape)
         return lens.warp_to_photo(rendered, nearest=True)
 
-    return clusters_report(score_clusters(truth, predict), truth.names)
-
-
-def _lens_at(frame: Frame, shape: tuple[int, ...]) -> Lens:
-    """The frame's lens for photos of the ground truth's size."""
-    height, width = shape
-    return frame.lens.resized(width, height)
-
-
-def _frames(scene: Scene, is_test: bool) -> list[Frame]:
-    return [frame for frame in scene.frames if frame.is_test == is_test]
-
-
-def _photo_sizes(frames: Iterable[Frame]) -> dict[str, tuple[int, int]]:
-    return {frame.name: (frame.lens.width, frame.lens.height) for frame in frames}
+    if protocol == "clusters":
+        return clusters_report(score_clusters(truth, predict), truth.names)
+    return objects_report(score_objects(truth, load_void(root, truth), predict))

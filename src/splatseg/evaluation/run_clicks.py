@@ -1,0 +1,136 @@
+"""Running the protocols that click: masks in test views, and Gaussians."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, Integer
+from torch import Tensor
+
+from splatseg.capture import Frame
+from splatseg.errors import SplatsegError
+from splatseg.evaluation.click_scores import Case, score_clicks, worst_cases
+from splatseg.evaluation.clicks import Query, click3_queries, click_queries, random_queries
+from splatseg.evaluation.protocols import ClickProtocol
+from splatseg.evaluation.reports import clicks_report, selections_report
+from splatseg.evaluation.selection import (
+    LiftedTruth,
+    footprints,
+    score_selections,
+    voted_labels,
+)
+from splatseg.evaluation.truth import Truth, load_boxes, load_truth
+from splatseg.evaluation.views import frames_of, lens_at, photo_sizes
+from splatseg.gaussians import Gaussians
+from splatseg.render import project, splat
+from splatseg.scene import Scene
+from splatseg.segmentation import (
+    Click,
+    feature_map,
+    on_photo,
+    query_features,
+    select_gaussians,
+    similarity_map,
+)
+
+CHANNELS_AT_ONCE = 16  # ids splatted in one pass
+
+
+def run_clicks(
+    scene: Scene,
+    root: Path,
+    protocol: ClickProtocol,
+    query_radius: int,
+    on_worst: Callable[[Sequence[Case]], None],
+) -> dict[str, Any]:
+    """The report of masks in the test views; `on_worst` is told the worst of them."""
+    test = {frame.name: frame for frame in frames_of(scene, is_test=True)}
+    truth = load_truth(root, photo_sizes(test.values()))
+    queries = _queries(scene, root, protocol, truth)
+    features = {query: _feature(scene, query, query_radius) for query in queries}
+
+    def predict(name: str, asked: Sequence[Query]) -> Iterator[Float[np.ndarray, "h w"] | None]:
+        frame, shape = test[name], truth.maps[name].shape
+        rendered = feature_map(scene.gaussians, project(scene.gaussians, frame.camera))
+        for query in asked:
+            feature = features[query]
+            if feature is None:
+                yield None
+            else:
+                similarity = similarity_map(rendered, feature).cpu().numpy()
+                yield on_photo(similarity, lens_at(frame, shape))
+
+    scores = score_clicks(queries, truth, predict)
+    on_worst(worst_cases(scores))
+    return clicks_report(protocol, scores) | {"query_radius": query_radius}
+
+
+def run_click3d(scene: Scene, root: Path, query_radius: int) -> dict[str, Any]:
+    """The report of which Gaussians the clicks of `click` select."""
+    gaussians, training = scene.gaussians, frames_of(scene, is_test=False)
+    sizes = photo_sizes(training)
+    truth = load_truth(root, sizes)
+    lifted = LiftedTruth(
+        means=gaussians.means.cpu(),
+        footprints=footprints(gaussians).cpu(),
+        labels=lift_labels(gaussians, training, truth).cpu(),
+        names=truth.names,
+        boxes=load_boxes(root),
+    )
+
+    def select(query: Query) -> Bool[Tensor, " n"]:
+        feature = _feature(scene, query, query_radius)
+        if feature is None:
+            return torch.zeros(len(gaussians), dtype=torch.bool)
+        return select_gaussians(gaussians, training, feature).cpu()
+
+    scores = score_selections(click_queries(truth, sizes), lifted, select)
+    return selections_report(scores) | {"query_radius": query_radius}
+
+
+def lift_labels(gaussians: Gaussians, frames: Sequence[Frame], truth: Truth) -> Int[Tensor, " n"]:
+    """The object of each Gaussian by the votes of those `frames` that have truth; see protocols.py.
+
+    0 is the background, UNSEEN what none of them sees.
+    """
+    ids = torch.tensor([0, *sorted(truth.names)], device=gaussians.means.device)
+    votes = torch.zeros(len(gaussians), len(ids), device=gaussians.means.device)
+    for frame in frames:
+        if frame.name not in truth.maps:
+            continue
+        view = project(gaussians, frame.camera)
+        labels = _working_labels(frame, truth.maps[frame.name]).to(ids.device)
+        for first in range(0, len(ids), CHANNELS_AT_ONCE):
+            some = slice(first, first + CHANNELS_AT_ONCE)
+            votes[:, some] += splat(view, (labels[..., None] == ids[some]).float())
+    return voted_labels(votes, ids)
+
+
+def _working_labels(frame: Frame, instance_map: Integer[np.ndarray, "h w"]) -> Int[Tensor, "r c"]:
+    """The map as the working camera sees it, -1 where the photo does not reach."""
+    lens, camera = frame.lens, frame.camera
+    labels = lens.warp_to_working(instance_map.astype(np.int64), camera, nearest=True)
+    reached = lens.warp_to_working(np.ones(instance_map.shape, bool), camera, nearest=True)
+    return torch.from_numpy(np.where(reached, labels, -1))
+
+
+def _queries(scene: Scene, root: Path, protocol: ClickProtocol, truth: Truth) -> list[Query]:
+    sizes = photo_sizes(frames_of(scene, is_test=False))
+    if protocol == "click3":
+        return click3_queries(root, truth.names, sizes)
+    training = load_truth(root, sizes)
+    ask = click_queries if protocol == "click" else random_queries
+    return ask(training, sizes)
+
+
+def _feature(scene: Scene, query: Query, radius: int) -> Float[Tensor, "1 f"] | None:
+    """The clicked feature; None where the click hits nothing, which scores 0."""
+    click = Click(query.frame, query.x, query.y)
+    try:
+        return query_features(scene.gaussians, scene.frames, [click], radius)
+    except SplatsegError:
+        if scene.gaussians.features.shape[1] == 0:
+            raise
+        return None
