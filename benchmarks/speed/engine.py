@@ -10,7 +10,7 @@
       --load                     also beside a process that keeps a core busy
 
 Stages are the C ABI's functions, called as `render/native.py` calls them but into memory that is
-already there; Adam is `training/optimizer.py`'s. Those in italics are what a user runs, through
+already there; Adam is `adam.py`'s. Those in italics are what a user runs, through
 the public functions and autograd, allocations included. All stages on all thread counts take
 turns, so that what disturbs the machine disturbs all alike; medians are shown. CPU time is that of
 all threads. Torch itself has one thread, as in training.

@@ -25,7 +25,7 @@ STAGES = {
     "blending forward": ("render/native.py", "forward", 1),
     "blending backward": ("render/native.py", "backward", 1),
     "L1 + SSIM with gradient": ("render/native.py", "photometric_parts", 0),
-    "Adam": ("training/optimizer.py", "adam_steps", 0),
+    "Adam": ("adam.py", "adam_steps", 0),
     "contrastive loss, forward": ("losses/contrastive.py", "contrastive_loss", 0),
     "spatial regulariser": ("losses/spatial.py", "spatial_similarity_loss", 0),
     "density control": ("training/density.py", "densify", 0),

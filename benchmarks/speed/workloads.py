@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from splatseg.adam import Moments, adam_steps
 from splatseg.cameras import Camera
 from splatseg.gaussians import SH_DC, Gaussians
 from splatseg.losses.photometric import SSIM_WEIGHT, rendering_loss
@@ -26,7 +27,6 @@ from splatseg.scene import load_scene
 from splatseg.segmentation.feature_maps import view_similarity
 from splatseg.segmentation.picking import THRESHOLD
 from splatseg.training.density import morton_order
-from splatseg.training.optimizer import Moments, adam_steps
 from splatseg.training.step import GEOMETRY
 
 WIDTH, HEIGHT, FOCAL = 640, 480, 525.0

@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from splatseg.adam import BETA1, BETA2, EPSILON
 from splatseg.cameras import Camera
 from splatseg.gaussians import Gaussians
 from splatseg.losses import photometric
 from splatseg.render import reference
-from splatseg.training.optimizer import BETA1, BETA2, EPSILON
 
 NATIVE = Path(__file__).parents[2] / "native"
 SELFTEST = Path(__file__).parent / "portability" / "selftest.cpp"

@@ -14,10 +14,10 @@ from splatseg.errors import SplatsegError
 from splatseg.evaluation import hungarian_iou
 from splatseg.gaussians import Gaussians
 from splatseg.render import render
+from splatseg.render.labels import CHANNELS_AT_ONCE
 from splatseg.scene import Scene
 from splatseg.segmentation import FeatureMap, cluster_gaussians, render_labels
 from splatseg.segmentation.clustering import (
-    CHANNELS_AT_ONCE,
     EDGE_SIMILARITIES,
     EDGE_STEP,
     MIN_REGION_PIXELS,

@@ -152,34 +152,40 @@ def test_frames_without_a_mask_file_have_no_labels(capture_copy) -> None:
     assert views_of(capture_copy, masks=False).labels(frame) is None
 
 
-def test_regions_tell_which_segments_hold_a_pixel(synthetic) -> None:
+def test_a_segmented_view_tells_which_masks_hold_a_pixel(synthetic) -> None:
     views = views_of(synthetic.root)
     frame = views.capture.train[0]
     masks = views.masks.segments(frame.name, (frame.lens.width, frame.lens.height)).masks()
 
-    region, membership = views.regions(frame)
+    view = views.segmented(frame, max_masks=len(masks))
 
-    assert (membership[region.long()].numpy() == masks.transpose(1, 2, 0)).all()
-    again, _ = views.regions(frame)  # from the cache
-    assert (again == region).all()
+    assert view.segments == len(masks)
+    assert all((view.mask(k).numpy() == mask).all() for k, mask in enumerate(masks))
+    assert view.pixels().tolist() == [mask.sum() for mask in masks]
 
 
-def test_masks_of_low_quality_take_no_part_and_unknown_ones_do(synthetic, tmp_path) -> None:
+def test_a_frame_without_a_mask_file_has_no_segmented_view(capture_copy) -> None:
+    frame = views_of(capture_copy).frame_at(0)
+    (capture_copy / "masks" / "noisy" / f"{frame.name}.json").unlink()
+    assert views_of(capture_copy).segmented(frame, max_masks=50) is None
+
+
+def test_of_too_many_masks_the_best_are_kept_and_unknown_quality_is_the_best(
+    synthetic, tmp_path
+) -> None:
     root = tmp_path / "capture"
     shutil.copytree(synthetic.root, root)
     frame = load_capture(root).train[0]
     squares = np.zeros((3, frame.lens.height, frame.lens.width), dtype=bool)
     for index, square in enumerate(squares):
         square[4:20, 4 + 20 * index : 20 + 20 * index] = True
-    quality = np.array([0.95, 0.5, np.nan])
     (path,) = (root / "masks").rglob(f"{frame.name}.*")
     path.unlink()
-    segments = Segments.from_masks(squares, predicted_iou=quality)
+    segments = Segments.from_masks(squares, predicted_iou=np.array([0.95, 0.5, np.nan]))
     write_segments(path.with_suffix(".json"), segments, Path(frame.photo).name)
 
-    views = views_of(root, min_predicted_iou=0.9)
+    view = views_of(root).segmented(frame, max_masks=2)
 
-    labels = views.labels(frame).numpy()
-    assert [bool(labels[square].any()) for square in squares] == [True, False, True]
-    _, membership = views.regions(frame)
-    assert membership.shape[1] == 2
+    assert view.segments == 2
+    assert (view.mask(0).numpy() == squares[0]).all()
+    assert (view.mask(1).numpy() == squares[2]).all()

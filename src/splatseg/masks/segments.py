@@ -138,10 +138,14 @@ class Segments:
             label_map[window][self.mask(index)[window]] = index + 1
         return label_map
 
-    def of_quality(self, min_predicted_iou: float, min_stability: float) -> "Segments":
-        """The segments of at least that quality, and those of which it is unknown."""
-        bad = (self.predicted_iou < min_predicted_iou) | (self.stability_score < min_stability)
-        kept = np.flatnonzero(~bad)  # a comparison with NaN is False
+    def best(self, count: int) -> "Segments":
+        """The `count` segments of highest quality, in their order; unknown quality counts as 1."""
+        quality = np.nan_to_num(self.predicted_iou, nan=1) * np.nan_to_num(
+            self.stability_score, nan=1
+        )
+        return self._only(np.sort(np.argsort(-quality, kind="stable")[:count]))
+
+    def _only(self, kept: Int64[np.ndarray, " k"]) -> "Segments":
         return Segments(
             height=self.height,
             width=self.width,

@@ -29,8 +29,9 @@ from torch import Tensor
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
-from splatseg.render import project, render, splat
-from splatseg.segmentation.feature_maps import MIN_COVERAGE, FeatureMap, feature_map
+from splatseg.render import project
+from splatseg.render.labels import label_image, splat_labels
+from splatseg.segmentation.feature_maps import FeatureMap, feature_map
 
 # Blending softens edges over a few pixels, along which neighbours are all alike: so pixels this far
 # apart are compared, and those less alike lie on an edge.
@@ -43,7 +44,6 @@ MIN_VIEW_SHARE = 0.15  # a cluster has regions in about this share of the views,
 MIN_CLUSTER_REGIONS = 3
 MIN_SAMPLES = 3  # HDBSCAN's density estimate
 SAME_OBJECT = 0.7  # Eq. 6's threshold, between prototypes and from a pixel to its prototype
-CHANNELS_AT_ONCE = 16  # labels blended or splatted in one pass
 
 
 def cluster_gaussians(
@@ -71,10 +71,7 @@ def cluster_gaussians(
         report("voting", done, len(frames))
         view = project(gaussians, frame.camera)
         labels = nearest_prototypes(feature_map(gaussians, view), prototypes)
-        for first in range(0, votes.shape[1], CHANNELS_AT_ONCE):
-            last = min(first + CHANNELS_AT_ONCE, votes.shape[1])
-            ids = torch.arange(first, last, device=device)
-            votes[:, first:last] += splat(view, (labels[..., None] == ids).float())
+        votes += splat_labels(view, labels, votes.shape[1])
     labels = votes.argmax(dim=1)  # no votes at all: label 0
     return renumbered(labels)
 
@@ -169,17 +166,4 @@ def render_labels(
 
     0 on background, and where Gaussians without an object prevail.
     """
-    view = project(gaussians, frame.camera)
-    count = int(labels.max()) + 1 if len(labels) else 1
-    size = (frame.camera.height, frame.camera.width)
-    device = gaussians.means.device
-    best, alpha = torch.zeros(2, *size, device=device)
-    winner = torch.zeros(size, dtype=torch.long, device=device)
-    for first in range(0, count, CHANNELS_AT_ONCE):
-        ids = torch.arange(first, min(first + CHANNELS_AT_ONCE, count), device=device)
-        rendered = render(view, (labels[:, None] == ids).float())
-        weight, index = rendered.image.max(dim=-1)
-        better = weight > best
-        best, winner = torch.where(better, weight, best), torch.where(better, index + first, winner)
-        alpha = rendered.alpha
-    return torch.where(alpha >= MIN_COVERAGE, winner, 0)
+    return label_image(project(gaussians, frame.camera), labels)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from splatseg.gaussians import Gaussians
 from splatseg.render import View, render
+from splatseg.render.labels import MIN_COVERAGE
 
-MIN_COVERAGE = 0.5  # alpha below this is background: too little of the scene was hit to name it
 MIN_LENGTH = 1e-12  # of a rendered feature; only avoids 0 / 0
 
 

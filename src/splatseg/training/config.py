@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from splatseg.errors import SplatsegError
+from splatseg.lifting import LiftConfig
 from splatseg.losses.contrastive import Temperature
 from splatseg.masks import FlatteningOrder
 from splatseg.masks.levels import Level
@@ -75,15 +76,6 @@ class ContrastiveConfig:
     """Temperature of a segment: as in the authors' code, or as printed in the paper."""
     min_pixels: int = 100
     """Segments need more pixels than this."""
-    overlaps: Literal["flatten", "keep"] = "flatten"
-    """Where masks overlap: one label a pixel as published, or every pixel with all its segments,
-    parts and wholes (ours; `weight` and the intervals mean the same)."""
-    min_predicted_iou: float = 0.0
-    """Masks with a lower one take no part; those whose quality is unknown do."""
-    min_stability: float = 0.0
-    """Likewise."""
-    samples: int = 4096
-    """Pixels of one evaluation where overlaps are kept; flattened, all pixels count."""
     flattening: FlatteningOrder = "smallest_on_top"
     """How overlapping masks become one label map."""
     level: Level = "subpart"
@@ -125,6 +117,7 @@ class TrainConfig:
     density: DensityConfig = field(default_factory=DensityConfig)
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     spatial: SpatialConfig = field(default_factory=SpatialConfig)
+    lift: LiftConfig = field(default_factory=LiftConfig)
 
     def __post_init__(self) -> None:
         positive = {
@@ -134,9 +127,10 @@ class TrainConfig:
             "density.interval": self.density.interval,
             "contrastive.interval": self.contrastive.interval,
             "contrastive.features": self.contrastive.features,
-            "contrastive.samples": self.contrastive.samples,
             "spatial.interval": self.spatial.interval,
             "spatial.anchors": self.spatial.anchors,
+            "lift.max_masks": self.lift.max_masks,
+            "lift.samples": self.lift.samples,
         }
         for name, value in positive.items():
             if value < 1:
@@ -146,15 +140,13 @@ class TrainConfig:
             "contrastive.weight": self.contrastive.weight,
             "spatial.near_weight": self.spatial.near_weight,
             "spatial.far_weight": self.spatial.far_weight,
+            "lift.steps": self.lift.steps,
         }
         for name, value in not_negative.items():
             if not value >= 0:  # NaN is refused as well
                 raise SplatsegError(f"{name} is {value}; expected 0 or more")
-        if not self.density.reset_interval > 0:
-            raise SplatsegError(
-                f"density.reset_interval is {self.density.reset_interval}; expected a share of all "
-                "iterations above 0"
-            )
+        if not self.lift.temperature > 0:
+            raise SplatsegError(f"lift.temperature is {self.lift.temperature}; expected above 0")
         if not 0 < self.density.reset_interval <= 1:
             raise SplatsegError(
                 f"density.reset_interval is {self.density.reset_interval}; expected a share of all "
@@ -164,9 +156,14 @@ class TrainConfig:
             raise SplatsegError(f"sh_degree is {self.appearance.sh_degree}; expected 0, 1, 2 or 3")
 
     @property
+    def contrasts(self) -> bool:
+        """Whether the contrastive loss trains features beside the appearance."""
+        return self.contrastive.weight > 0
+
+    @property
     def learns_features(self) -> bool:
         """Whether this run trains segmentation features, and so needs masks."""
-        return self.contrastive.weight > 0
+        return self.contrasts or self.lift.steps > 0
 
 
 Preset = Literal["paper", "plus", "rgb"]
@@ -174,17 +171,9 @@ Preset = Literal["paper", "plus", "rgb"]
 PRESETS: dict[Preset, TrainConfig] = {
     "paper": TrainConfig(),
     "plus": TrainConfig(
-        contrastive=ContrastiveConfig(
-            overlaps="keep",
-            min_predicted_iou=0.92,
-            min_stability=0.95,
-            interval=2,
-            feature_lr=0.01,
-            init="normal",
-            adam="on_gradient",
-            to_geometry=False,
-        ),
+        contrastive=ContrastiveConfig(weight=0.0),
         spatial=SpatialConfig(near_weight=0.0, far_weight=0.0),
+        lift=LiftConfig(steps=500),
     ),
     "rgb": TrainConfig(
         contrastive=ContrastiveConfig(weight=0.0),

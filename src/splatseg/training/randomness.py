@@ -4,7 +4,7 @@ an uninterrupted one bit for bit."""
 import numpy as np
 import torch
 
-PURPOSES = ("frames", "features", "split", "spatial", "samples")
+PURPOSES = ("frames", "features", "split", "spatial", "lift")
 
 
 def generator(seed: int, purpose: str, step: int = 0) -> torch.Generator:

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
+from splatseg.adam import Moments
 from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
 from splatseg.files import read_tensors, write_tensors
 from splatseg.gaussians import Gaussians
 from splatseg.training.config import TrainConfig
 from splatseg.training.density import DensityStatistics
-from splatseg.training.optimizer import Moments
 
 CHECKPOINT = Path("checkpoints") / "latest.safetensors"
 

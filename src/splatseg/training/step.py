@@ -7,20 +7,18 @@ rendering loss every iteration + contrastive loss (Eq. 3) every 50 + regulariser
 import math
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from splatseg.adam import Moments, adam_steps
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.losses.contrastive import contrastive_loss
-from splatseg.losses.nested import foes, nested_contrastive_loss
 from splatseg.losses.photometric import rendering_loss
 from splatseg.losses.spatial import spatial_similarity_loss
 from splatseg.render import View, native, project, render
-from splatseg.training.config import ContrastiveConfig, TrainConfig
+from splatseg.training.config import TrainConfig
 from splatseg.training.density import DensityStatistics, densify, reset_opacities
-from splatseg.training.optimizer import Moments, adam_steps
 from splatseg.training.randomness import generator
 from splatseg.training.state import TrainState
 from splatseg.training.views import TrainingViews
@@ -35,8 +33,8 @@ def train_step(
     """Advance `state` by one iteration; the total loss."""
     iteration = state.iteration + 1
     frame = views.frame_at(state.iteration)
-    wants_features = _is_due(iteration, config.contrastive.interval) and config.learns_features
-    wants_spatial = _is_due(iteration, config.spatial.interval) and config.learns_features
+    wants_features = _is_due(iteration, config.contrastive.interval) and config.contrasts
+    wants_spatial = _is_due(iteration, config.spatial.interval) and config.contrasts
     if wants_features or wants_spatial:
         catch_up_features(state, config)
 
@@ -107,9 +105,6 @@ def _contrastive(
     """Weighted contrastive loss of this frame; 0 where the frame has no masks."""
     settings = config.contrastive
     view = view if settings.to_geometry else view.detach()
-    if settings.overlaps == "keep":
-        rng = generator(config.seed, "samples", iteration)
-        return settings.weight * _nested(gaussians.features, view, frame, views, settings, rng)
     labels = views.labels(frame)
     if labels is None:
         return gaussians.features.new_zeros(())
@@ -120,34 +115,6 @@ def _contrastive(
         temperature=settings.temperature,
         min_pixels=settings.min_pixels,
     )
-
-
-def _nested(
-    features: Float[Tensor, "n f"],
-    view: View,
-    frame: Frame,
-    views: TrainingViews,
-    settings: ContrastiveConfig,
-    rng: torch.Generator,
-) -> Tensor:
-    """The loss of overlapping segments at sampled pixels, on Eq. 3's scale."""
-    found = views.regions(frame)
-    if found is None:
-        return features.new_zeros(())
-    region, membership = found
-    sizes = torch.bincount(region.flatten(), minlength=len(membership))
-    membership = membership[:, (sizes.float() @ membership.float()) > settings.min_pixels]
-    usable = membership.any(dim=1)[region.flatten()].nonzero()[:, 0]
-    if len(usable) == 0:
-        return features.new_zeros(())
-    samples = usable[torch.randint(len(usable), (settings.samples,), generator=rng)]
-    width = region.shape[1]
-    pixels = torch.stack([samples % width, samples // width], dim=1).int()
-    rendered = render(view, features, pixels.to(features.device)).image
-    inside = membership[region.flatten()[samples]].to(features.device)
-    loss = nested_contrastive_loss(rendered, inside, foes(membership, sizes).to(features.device))
-    # Eq. 3 is a sum over pixels and a mean over segments.
-    return loss * len(usable) / membership.shape[1]
 
 
 def _spatial(gaussians: Gaussians, iteration: int, config: TrainConfig) -> Tensor:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_write
 from splatseg.gaussians import Gaussians
+from splatseg.lifting import lift
 from splatseg.masks import MaskSet
 from splatseg.scene import Scene, save_scene
 from splatseg.torch_threads import torch_threads
@@ -68,6 +69,7 @@ def train(
     folder: Path,
     report: Callable[[Progress], None],
     device: torch.device = CPU,
+    report_lifting: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Scene:
     """Train a scene on `device` and save it to `folder`; an unfinished run there is continued.
 
@@ -91,10 +93,13 @@ def train(
         # made the tests' scene take 28 s instead of 5, and torch has little to do in it.
         with torch_threads(1):
             _run(state, views, config, capture.extent, folder, identity, report)
+            catch_up_features(state, config)
+            if config.lift.steps > 0:
+                save_checkpoint(folder, state, identity)  # to come back here, not to the start
+                state.gaussians = _lifted(state.gaussians, views, config, report_lifting)
     except KeyboardInterrupt:
         save_checkpoint(folder, state, identity)
         raise
-    catch_up_features(state, config)
     training = {"seconds": round(state.seconds, 1), "gaussians": len(state.gaussians)}
     scene = Scene(
         gaussians=state.gaussians.to(CPU),
@@ -106,6 +111,20 @@ def train(
     save_scene(folder, scene)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return scene
+
+
+def _lifted(
+    gaussians: Gaussians,
+    views: TrainingViews,
+    config: TrainConfig,
+    report: Callable[[str, int, int], None],
+) -> Gaussians:
+    """The scene with features from the consensus of the views."""
+    most = config.lift.max_masks
+    segmented = [view for frame in views.capture.train if (view := views.segmented(frame, most))]
+    rng = generator(config.seed, "lift")
+    found = lift(gaussians, segmented, config.lift, config.contrastive.features, rng, report)
+    return replace(gaussians, features=found.features)
 
 
 def _refuse_unwritable(folder: Path) -> None:
@@ -140,7 +159,7 @@ def _first_gaussians(capture: Capture, config: TrainConfig) -> Gaussians:
         capture.points,
         capture.colors,
         sh_degree=config.appearance.sh_degree,
-        features=settings.features if config.learns_features else 0,
+        features=settings.features if config.contrasts else 0,
         feature_init=settings.init,
         generator=generator(config.seed, "features"),
     )

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt
+from jaxtyping import Float, Int, UInt
 from torch import Tensor
 
 from splatseg.capture import Capture, Frame
 from splatseg.capture.image_cache import ImageCache
+from splatseg.lifting.views import SegmentedView
 from splatseg.masks import FlatteningOrder, MaskSet, Segments
 from splatseg.masks.levels import Level
 from splatseg.masks.regions import cut_into_regions
@@ -31,7 +32,6 @@ class TrainingViews:
     settings: ContrastiveConfig
     seed: int
     _labels: ImageCache = field(default_factory=lambda: ImageCache(LABEL_CACHE_BYTES))
-    _membership: dict[str, Bool[np.ndarray, "r s"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.masks is not None:
@@ -60,23 +60,17 @@ class TrainingViews:
         labels = self._labels.get(frame.name, lambda: self._make_labels(masks, frame))
         return torch.from_numpy(labels.astype(np.int32))
 
-    def regions(self, frame: Frame) -> tuple[Int[Tensor, "h w"], Bool[Tensor, "r s"]] | None:
-        """Regions of overlapping segments at working size, and the segments that hold each region.
-
-        See `masks.regions`. None without masks.
-        """
+    def segmented(self, frame: Frame, max_masks: int) -> SegmentedView | None:
+        """The frame's best `max_masks` overlapping masks at working size; None without a file."""
         masks = self.masks
         if masks is None or frame.name not in masks.files:
             return None
-        region = self._labels.get(f"{frame.name} regions", lambda: self._make_regions(masks, frame))
-        membership = torch.from_numpy(self._membership[frame.name])
-        return torch.from_numpy(region.astype(np.int32)), membership
-
-    def _make_regions(self, masks: MaskSet, frame: Frame) -> UInt[np.ndarray, "h w"]:
-        regions = cut_into_regions(self._segments(masks, frame))
-        self._membership[frame.name] = regions.membership
+        regions = cut_into_regions(self._segments(masks, frame).best(max_masks))
         small = regions.map.astype(np.min_scalar_type(len(regions.membership)))
-        return frame.lens.warp_to_working(small, frame.camera, nearest=True)
+        warped = frame.lens.warp_to_working(small, frame.camera, nearest=True)
+        return SegmentedView(
+            frame, torch.from_numpy(warped.astype(np.int32)), torch.from_numpy(regions.membership)
+        )
 
     def _make_labels(self, masks: MaskSet, frame: Frame) -> UInt[np.ndarray, "h w"]:
         settings = self.settings
@@ -86,7 +80,7 @@ class TrainingViews:
     def _segments(self, masks: MaskSet, frame: Frame) -> Segments:
         segments = masks.segments(frame.name, _photo_size(frame))
         assert segments is not None  # the frame has a file
-        return segments.of_quality(self.settings.min_predicted_iou, self.settings.min_stability)
+        return segments
 
 
 def working_labels(

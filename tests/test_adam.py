@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from splatseg.adam import BETA1, BETA2, EPSILON, Moments, adam_steps
 from splatseg.render import engine
-from splatseg.training.optimizer import BETA1, BETA2, EPSILON, Moments, adam_steps
 
 # Relative. In float32, 1 - 0.999 is off by 1.3e-5, and so is the engine's second moment.
 TOLERANCE = 2e-5

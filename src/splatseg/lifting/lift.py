@@ -1,0 +1,94 @@
+"""All of lifting, from the masks to the features."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from splatseg.gaussians import Gaussians
+from splatseg.lifting.attachment import separateness
+from splatseg.lifting.features import spread_prototypes, train_features
+from splatseg.lifting.hierarchy import find_objects
+from splatseg.lifting.incidence import incidence
+from splatseg.lifting.targets import object_masks, target
+from splatseg.lifting.tracks import find_tracks
+from splatseg.lifting.views import SegmentedView
+
+Report = Callable[[str, int, int], None]
+BORDER_VIEWS = 64  # views that the geometry between things is looked at in
+
+
+@dataclass(frozen=True)
+class LiftConfig:
+    """Features from the consensus of all views, once the geometry is done (ours)."""
+
+    steps: int = 0
+    """Steps of training the features; 0 switches lifting off."""
+    max_masks: int = 50
+    """Masks of a view that take part: those of the best predicted IoU times stability."""
+    samples: int = 8192
+    """Pixels of one step."""
+    temperature: float = 0.4
+    """Of the softmax over the objects' prototypes."""
+    learning_rate: float = 0.02
+    """Adam's at the first step; it falls to 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lifted:
+    """What lifting gives a scene."""
+
+    features: Float[Tensor, "n f"]
+    labels: Int[Tensor, " n"]
+    """The object of each Gaussian, 0 for none; smaller objects have larger ids."""
+    prototypes: Float[Tensor, "c f"]
+    """Row k is the unit feature of object k; row 0 that of what belongs to none."""
+
+
+def lift(
+    gaussians: Gaussians,
+    views: Sequence[SegmentedView],
+    config: LiftConfig,
+    dimensions: int,
+    generator: torch.Generator,
+    report: Report = lambda stage, done, total: None,
+) -> Lifted:
+    """Features of `dimensions` for a scene whose geometry is done; nothing else changes.
+
+    `report(stage, done, total)` is told how far each stage is.
+    """
+    device = gaussians.means.device
+    found = incidence(gaussians, views, lambda *at: report("lifting masks", *at))
+    frames = [view.frame for view in views]
+    spread = frames[:: -(-len(frames) // BORDER_VIEWS)]
+    objects = find_objects(
+        find_tracks(found),
+        found,
+        lambda things, pairs: separateness(
+            gaussians, spread, things, pairs, lambda *at: report("finding objects", *at)
+        ),
+    )
+    labels = torch.from_numpy(objects.labels).to(device)
+    targets = []
+    for done, (view, masks) in enumerate(zip(views, object_masks(objects, found), strict=True)):
+        report("matching masks", done, len(views))
+        label_map = target(gaussians, labels, view, masks)
+        targets.append(torch.from_numpy(label_map.astype(np.int16)))
+    prototypes = spread_prototypes(len(objects.tracks) + 1, dimensions, generator).to(device)
+    features = train_features(
+        gaussians,
+        prototypes[labels],
+        frames,
+        targets,
+        prototypes,
+        steps=config.steps,
+        samples=config.samples,
+        temperature=config.temperature,
+        learning_rate=config.learning_rate,
+        generator=generator,
+        report=lambda *at: report("training features", *at),
+    )
+    return Lifted(features, labels, prototypes)

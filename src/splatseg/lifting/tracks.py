@@ -1,0 +1,130 @@
+"""Masks of different views that show the same thing.
+
+Two masks are alike by the IoU of their Gaussians, counted where both views see. That is known only
+of pairs that both views see enough of. Masks are joined by average linkage over the known pairs:
+the front and the back of a thing, which no view sees together, are joined through the sides.
+
+A track is such a group. A Gaussian belongs to it by how often its masks hold the Gaussian, among
+its views that see the Gaussian. Its support is the share of views with a mask of it, among those
+that see it: an object has a mask of its own in most views; what joins two, or shows half of one,
+seldom comes twice.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+from scipy import sparse
+
+from splatseg.lifting.incidence import Incidence
+
+SAME_THING = 0.5  # mean IoU from which groups of masks are joined
+MIN_SEEN = 0.3  # of a thing, for a view to tell
+MIN_VIEWS = 3  # of a track
+MIN_MEMBERSHIP = 0.5  # of a Gaussian, to be in a track's core
+LINKED_GAUSSIANS = 40_000  # masks are compared by as many, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One thing's masks, and its Gaussians."""
+
+    segments: Int64[np.ndarray, " k"]
+    """As the incidence numbers them."""
+    core: Bool[np.ndarray, " n"]
+    """Which Gaussians belong to it."""
+    size: float
+    """Their weight."""
+    support: float
+    """Views with a mask of it, as a share of those that see it; at most 1."""
+
+
+def find_tracks(incidence: Incidence) -> list[Track]:
+    """All tracks of at least MIN_VIEWS views, the largest first."""
+    labels = link(*known_ious(sample(incidence)))
+    columns = incidence.inside.tocsc()
+    tracks = [
+        track
+        for label in range(int(labels.max(initial=-1)) + 1)
+        if (track := _track(incidence, columns, np.flatnonzero(labels == label))) is not None
+    ]
+    return sorted(tracks, key=lambda track: -track.size)
+
+
+def sample(incidence: Incidence) -> Incidence:
+    """The same for every k-th Gaussian, so that at most LINKED_GAUSSIANS are left."""
+    step = -(-len(incidence.weight) // LINKED_GAUSSIANS)
+    return Incidence(
+        inside=incidence.inside[::step],
+        visible=incidence.visible[::step],
+        weight=incidence.weight[::step],
+        view=incidence.view,
+        segment=incidence.segment,
+        share=incidence.share,
+    )
+
+
+def known_ious(
+    incidence: Incidence,
+) -> tuple[Float32[np.ndarray, "s s"], Bool[np.ndarray, "s s"]]:
+    """IoU of each two segments' Gaussians where both views see, and whether it is known."""
+    weighted = (incidence.inside * incidence.weight[:, None]).T.tocsr()
+    shared = (weighted @ incidence.inside).toarray()
+    seen = np.asarray(weighted @ incidence.visible.astype(np.float32))
+    mine = seen[:, incidence.view]  # [a, b]: how much of a the view of b sees
+    enough = mine > MIN_SEEN * shared.diagonal()[:, None]
+    union = mine + mine.T - shared
+    iou = (shared / np.maximum(union, np.finfo(np.float32).tiny)).astype(np.float32)
+    return iou, enough & enough.T
+
+
+def link(
+    iou: Float32[np.ndarray, "s s"], known: Bool[np.ndarray, "s s"], same: float = SAME_THING
+) -> Int64[np.ndarray, " s"]:
+    """Group labels from 0, by average linkage over known pairs, down to a mean IoU of `same`.
+
+    In each round all pairs that are each other's nearest are joined: average linkage gives the
+    same groups whether they are joined one by one or together.
+    """
+    sums = np.where(known, iou, 0).astype(np.float32)
+    counts = known.astype(np.float32)
+    labels = np.arange(len(iou))
+    while len(sums) > 1:
+        np.fill_diagonal(counts, 0)
+        mean = np.divide(sums, counts, out=np.full_like(sums, -1), where=counts > 0)
+        nearest = mean.argmax(axis=1)
+        group = np.arange(len(sums))
+        joins = (nearest[nearest] == group) & (group < nearest) & (mean.max(axis=1) >= same)
+        if not joins.any():
+            break
+        group[nearest[joins]] = group[joins]
+        group = np.unique(group, return_inverse=True)[1]
+        sums, counts = gathered(sums, group), gathered(counts, group)
+        labels = group[labels]
+    return labels
+
+
+def gathered(
+    matrix: Float32[np.ndarray, "s s"], group: Int64[np.ndarray, " s"]
+) -> Float32[np.ndarray, "g g"]:
+    """Sums of the rows and of the columns of each group."""
+    ones = np.ones(len(group), np.float32)
+    gather = sparse.csr_array((ones, (group, np.arange(len(group)))))
+    return np.asarray(gather @ (gather @ matrix).T)
+
+
+def _track(
+    incidence: Incidence, columns: sparse.csc_array, segments: Int64[np.ndarray, " k"]
+) -> Track | None:
+    views = np.unique(incidence.view[segments])
+    if len(views) < MIN_VIEWS:
+        return None
+    holding: Float64[np.ndarray, " n"] = np.asarray(columns[:, segments].sum(axis=1)).ravel()
+    seeing = incidence.visible[:, views].sum(axis=1)
+    core = holding > MIN_MEMBERSHIP * np.maximum(seeing, 1)
+    weights = incidence.weight * core
+    size = float(weights.sum())
+    if size == 0:
+        return None
+    seen = int((weights @ incidence.visible > MIN_SEEN * size).sum())
+    return Track(segments, core, size, min(1.0, len(views) / max(seen, 1)))
