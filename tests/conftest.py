@@ -252,6 +252,12 @@ def _write_json(path: Path, content: object) -> None:
 
 
 @pytest.fixture(scope="session")
+def true_scene() -> tuple[Gaussians, Tensor]:
+    """The Gaussians behind the photos, and the object of each."""
+    return true_gaussians()
+
+
+@pytest.fixture(scope="session")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Synthetic:
     """The capture, shared: read it, or copy it with `capture_copy` before changing it."""
     return write_capture(tmp_path_factory.mktemp("synthetic") / "capture")

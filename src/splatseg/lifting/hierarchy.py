@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from splatseg.lifting.incidence import Incidence
 from splatseg.lifting.tracks import Track
@@ -86,7 +86,7 @@ def separate(
 
 
 def nest(
-    cores: Bool[np.ndarray, "n k"], weight: Float64[np.ndarray, " n"] | np.ndarray
+    cores: Bool[np.ndarray, "n k"], weight: Float32[np.ndarray, " n"]
 ) -> Int64[np.ndarray, " k"]:
     """The smallest thing that holds each thing, -1 for none; things decrease in size."""
     columns = cores.astype(np.float32)

@@ -67,7 +67,7 @@ def incidence(
     return Incidence(
         inside=sparse.csr_array(sparse.hstack(inside, format="csr")),
         visible=stacked,
-        weight=total / np.maximum(stacked.sum(axis=1), 1),
+        weight=(total / np.maximum(stacked.sum(axis=1), 1)).astype(np.float32),
         view=np.concatenate(owners).astype(np.int64),
         segment=np.concatenate(numbers).astype(np.int64),
         share=np.concatenate(shares).astype(np.float32),
