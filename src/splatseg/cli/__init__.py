@@ -42,6 +42,7 @@ def _parse(arguments: list[str]) -> Any:
     from splatseg.cli.cluster import Cluster
     from splatseg.cli.doctor import Doctor
     from splatseg.cli.evaluate import Evaluate
+    from splatseg.cli.lift import Lift
     from splatseg.cli.masks import Masks
     from splatseg.cli.pick import Pick
     from splatseg.cli.render import Render
@@ -55,6 +56,7 @@ def _parse(arguments: list[str]) -> Any:
         Annotated[Capture, verb("capture")],
         Annotated[Masks, verb("masks")],
         Annotated[training, verb("train")],
+        Annotated[Lift, verb("lift")],
         Annotated[Pick, verb("pick")],
         Annotated[Cluster, verb("cluster")],
         Annotated[Render, verb("render")],

@@ -78,6 +78,12 @@ class ProgressLine:
         self._what, self._total, self._progress, self._task = what, total, progress, task
         self._began = self._printed = time.monotonic()
 
+    def restart(self, what: str, total: int) -> None:
+        """The same line for another piece of work."""
+        self._what, self._total, self._began = what, total, time.monotonic()
+        if self._progress is not None:
+            self._progress.reset(self._task, total=total, description=what, details="")
+
     def update(self, done: int, details: str = "") -> None:
         """`done` of the total are finished; `details` is shown beside it."""
         now = time.monotonic()

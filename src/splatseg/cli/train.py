@@ -10,8 +10,10 @@ import tyro
 
 from splatseg.capture import Capture, load_capture
 from splatseg.cli.device import Device, choose_device
-from splatseg.cli.output import Output
+from splatseg.cli.lift import LIFTING, report_on
+from splatseg.cli.output import Output, ProgressLine
 from splatseg.errors import SplatsegError
+from splatseg.lifting import Report
 from splatseg.masks import MaskSet, open_masks
 from splatseg.scene import load_scene
 from splatseg.training import PRESETS, Preset, Progress, TrainConfig, train
@@ -33,7 +35,8 @@ class Train:
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Scene folder to write; CAPTURE/splatseg by default."""
     preset: Preset = DEFAULT_PRESET
-    """paper: the method as published. rgb: appearance only, needs no masks."""
+    """paper: the method as published. plus: ours, features from the consensus of all views. rgb:
+    appearance only, needs no masks."""
     masks: str | None = None
     """Name of the mask set, a folder in CAPTURE/masks/; may be omitted if there is only one."""
     downscale: int | None = None
@@ -73,6 +76,7 @@ class Train:
                     *(capture, masks, self.config, folder),
                     report=lambda progress: _show(line, progress),
                     device=device,
+                    report_lifting=_lifting_follows(line),
                 )
         except KeyboardInterrupt as interrupt:
             out.say(f"stopped; progress is saved in {folder}: run the same command to go on")
@@ -120,6 +124,21 @@ def _show(line: Any, progress: Progress) -> None:
         progress.iteration,
         f"loss {progress.loss:.4f}  {progress.gaussians} Gaussians  {progress.speed:.1f} it/s",
     )
+
+
+def _lifting_follows(line: ProgressLine) -> Report:
+    """Hands the training's line over to lifting when that begins."""
+    lifting = report_on(line)
+    began = False
+
+    def report(stage: str, done: int, total: int) -> None:
+        nonlocal began
+        if not began:
+            line.restart("lifting", LIFTING)
+            began = True
+        lifting(stage, done, total)
+
+    return report
 
 
 def train_with_defaults(preset: TrainConfig) -> type[Train]:

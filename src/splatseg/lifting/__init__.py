@@ -12,7 +12,7 @@ the views are heard together first: a mask that joins two things, or that shows 
 outvoted. What is left to learn is a feature field under labels that agree, which takes seconds.
 """
 
-from splatseg.lifting.lift import LiftConfig, Lifted, lift
+from splatseg.lifting.lift import STAGES, LiftConfig, Lifted, Report, lift
 from splatseg.lifting.views import SegmentedView
 
-__all__ = ["LiftConfig", "Lifted", "SegmentedView", "lift"]
+__all__ = ["STAGES", "LiftConfig", "Lifted", "Report", "SegmentedView", "lift"]

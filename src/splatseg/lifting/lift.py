@@ -8,16 +8,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.lifting.attachment import separateness
 from splatseg.lifting.features import spread_prototypes, train_features
 from splatseg.lifting.hierarchy import find_objects
 from splatseg.lifting.incidence import incidence
 from splatseg.lifting.targets import object_masks, target
-from splatseg.lifting.tracks import find_tracks
+from splatseg.lifting.tracks import MIN_VIEWS, find_tracks
 from splatseg.lifting.views import SegmentedView
 
 Report = Callable[[str, int, int], None]
+STAGES = ("lifting masks", "finding objects", "matching masks", "training features")
 BORDER_VIEWS = 64  # views that the geometry between things is looked at in
 
 
@@ -58,10 +60,23 @@ def lift(
 ) -> Lifted:
     """Features of `dimensions` for a scene whose geometry is done; nothing else changes.
 
-    `report(stage, done, total)` is told how far each stage is.
+    `report(stage, done, total)` is told how far each of STAGES is.
+
+    Raises:
+        SplatsegError: too few views, or none that sees the Gaussians.
     """
+    if len(views) < MIN_VIEWS:
+        raise SplatsegError(
+            f"{len(views)} training photos have masks; expected at least {MIN_VIEWS}, for what "
+            "counts is what views agree on"
+        )
     device = gaussians.means.device
     found = incidence(gaussians, views, lambda *at: report("lifting masks", *at))
+    if not found.visible.any():
+        raise SplatsegError(
+            "no training photo sees any of the Gaussians; expected a scene where the capture's "
+            "poses look: pass the poses that it was trained with"
+        )
     frames = [view.frame for view in views]
     spread = frames[:: -(-len(frames) // BORDER_VIEWS)]
     objects = find_objects(

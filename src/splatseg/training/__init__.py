@@ -9,7 +9,7 @@ from splatseg.training.config import (
     SpatialConfig,
     TrainConfig,
 )
-from splatseg.training.trainer import Progress, train
+from splatseg.training.trainer import Progress, lift_features, train
 
 __all__ = [
     "PRESETS",
@@ -20,5 +20,6 @@ __all__ = [
     "Progress",
     "SpatialConfig",
     "TrainConfig",
+    "lift_features",
     "train",
 ]

@@ -16,7 +16,7 @@ from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_write
 from splatseg.gaussians import Gaussians
-from splatseg.lifting import lift
+from splatseg.lifting import Report, lift
 from splatseg.masks import MaskSet
 from splatseg.scene import Scene, save_scene
 from splatseg.torch_threads import torch_threads
@@ -69,7 +69,7 @@ def train(
     folder: Path,
     report: Callable[[Progress], None],
     device: torch.device = CPU,
-    report_lifting: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    report_lifting: Report = lambda stage, done, total: None,
 ) -> Scene:
     """Train a scene on `device` and save it to `folder`; an unfinished run there is continued.
 
@@ -96,7 +96,9 @@ def train(
             catch_up_features(state, config)
             if config.lift.steps > 0:
                 save_checkpoint(folder, state, identity)  # to come back here, not to the start
-                state.gaussians = _lifted(state.gaussians, views, config, report_lifting)
+                began = time.perf_counter()
+                state.gaussians = lift_features(state.gaussians, views, config, report_lifting)
+                state.seconds += time.perf_counter() - began
     except KeyboardInterrupt:
         save_checkpoint(folder, state, identity)
         raise
@@ -113,13 +115,13 @@ def train(
     return scene
 
 
-def _lifted(
+def lift_features(
     gaussians: Gaussians,
     views: TrainingViews,
     config: TrainConfig,
-    report: Callable[[str, int, int], None],
+    report: Report = lambda stage, done, total: None,
 ) -> Gaussians:
-    """The scene with features from the consensus of the views."""
+    """The scene with features from the consensus of the training views; the rest as it was."""
     most = config.lift.max_masks
     segmented = [view for frame in views.capture.train if (view := views.segmented(frame, most))]
     rng = generator(config.seed, "lift")
