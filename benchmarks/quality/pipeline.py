@@ -25,7 +25,11 @@ PROTOCOLS = {
     "click_one_pixel": ["--protocol", "click", "--query-radius", "0"],
     "click": ["--protocol", "click"],
     "click3": ["--protocol", "click3"],
+    "random_click": ["--protocol", "random-click"],
+    "click3d": ["--protocol", "click3d"],
     "clusters": ["--protocol", "clusters"],
+    "objects": ["--protocol", "objects"],
+    "ceiling": ["--protocol", "ceiling"],
 }
 
 
@@ -55,6 +59,21 @@ def train(options: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
         "gaussians": result["gaussians"],
         "training_seconds": round(seconds, 1),
         "training_peak_gib": round(memory, 2),
+    }
+
+
+def lift(options: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
+    """Lift onto a scene whose appearance is trained, and what both took."""
+    arguments = ["lift", str(options.onto), str(options.capture), "-o", str(options.scene)]
+    arguments += ["--masks", options.masks, "--seed", str(options.seed), "--restart"]
+    result, seconds, memory = command([*arguments, *extra])
+    appearance = json.loads((options.onto / "manifest.json").read_text())["metrics"]["training"]
+    return {
+        "gaussians": result["gaussians"],
+        "training_seconds": round(appearance["seconds"] + seconds, 1),
+        "training_peak_gib": round(memory, 2),
+        "lifting_seconds": round(seconds, 1),
+        "lifting_share": round(seconds / appearance["seconds"], 3),
     }
 
 
@@ -96,7 +115,7 @@ def record(options: argparse.Namespace, extra: list[str]) -> Path:
     parts = options.capture.resolve().parts
     name = f"{parts[-2]}-{parts[-1]}"
     stem = f"{name}-{options.masks}-{options.preset}-{options.iterations}-{options.seed}"
-    path = RECORDS / f"{stem}.json"
+    path = options.records / f"{stem}.json"
     if options.refresh:
         data = json.loads(path.read_text())
     else:
@@ -109,11 +128,11 @@ def record(options: argparse.Namespace, extra: list[str]) -> Path:
             "flags": extra,
             "machine": f"{os.cpu_count()} cores of {processor()}, {platform.machine()}, shared",
             "trained": {"commit": commit, "date": date.today().isoformat()},
-            "figures": train(options, extra),
+            "figures": lift(options, extra) if options.onto else train(options, extra),
         }
     data["evaluated"] = {"commit": commit, "date": date.today().isoformat()}
     data["figures"] |= evaluate(options)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(data, indent=1) + "\n")
     return path
 
@@ -153,6 +172,8 @@ def main() -> None:
     parser.add_argument("capture", type=Path, nargs="?")
     parser.add_argument("--scene", type=Path, help="scene folder to write, replacing what is there")
     parser.add_argument("--masks")
+    parser.add_argument("--onto", type=Path, help="scene to lift onto, in place of training one")
+    parser.add_argument("--records", type=Path, default=RECORDS, help="folder of the records")
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--iterations", type=int, default=7000)
     parser.add_argument("--seed", type=int, default=0)

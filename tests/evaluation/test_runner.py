@@ -289,6 +289,16 @@ def test_click_without_truth_is_refused(trained: Scene, capture_copy) -> None:
     assert "needs a capture with ground truth" in refusal(trained, capture_copy, "click")
 
 
+def test_the_ceiling_needs_no_features_and_says_what_the_geometry_allows(
+    trained: Scene, capture_copy
+) -> None:
+    bare = dataclasses.replace(trained.gaussians, features=torch.zeros(len(trained.gaussians), 0))
+    report = report_of(dataclasses.replace(trained, gaussians=bare), capture_copy, "ceiling")
+    assert report["protocol"] == "ceiling/1"
+    assert 0.85 < report["miou"] < 1
+    assert report["miou"] == report_of(trained, capture_copy, "ceiling")["miou"]
+
+
 @pytest.mark.parametrize("protocol", ["click", "click3d", "text"])
 def test_queries_without_features_are_refused(trained: Scene, prompts, protocol: Protocol) -> None:
     bare = dataclasses.replace(trained.gaussians, features=torch.zeros(len(trained.gaussians), 0))

@@ -19,7 +19,7 @@ from splatseg.errors import SplatsegError
 from splatseg.evaluation.runner import evaluate
 from splatseg.masks import open_masks
 from splatseg.scene import Scene, load_scene
-from splatseg.training import Progress, TrainConfig, step, train
+from splatseg.training import Progress, TrainConfig, step, train, trainer
 from splatseg.training.initialize import gaussians_from_points
 from splatseg.training.randomness import generator
 from splatseg.training.state import CHECKPOINT, TrainState
@@ -138,6 +138,27 @@ def test_ctrl_c_in_mid_step_waits_for_the_end_of_the_step(
     monkeypatch.undo()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert_same_gaussians(run_training(synthetic.root, config(**BUSY), tmp_path), uninterrupted)
+
+
+def test_an_interrupted_lifting_begins_again_without_training_again(
+    synthetic, config: Config, run_training: Run, tmp_path, monkeypatch
+) -> None:
+    lifted = config("plus", iterations=40, lift={"steps": 20})
+    expected = run_training(synthetic.root, lifted, tmp_path / "whole")
+
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "lift", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(synthetic.root, lifted, tmp_path / "resumed")
+    assert not (tmp_path / "resumed" / "manifest.json").exists()
+    monkeypatch.undo()
+    seen: list[Progress] = []
+    resumed = run_training(synthetic.root, lifted, tmp_path / "resumed", seen.append)
+    assert seen == []
+    assert_same_gaussians(resumed, expected)
+    assert not (tmp_path / "resumed" / CHECKPOINT).exists()
 
 
 KILLED_RUN = """

@@ -54,7 +54,8 @@ class Evaluate:
     """Capture with held-out photos and, but for nvs, ground truth."""
     protocol: Protocol = "nvs"
     """nvs: held-out photos. click, click3, random-click: masks from clicks. click3d: the Gaussians
-    that clicks select. clusters, objects: all objects, no prompt. text, 3d-ovs: masks from prompts,
+    that clicks select. ceiling: what votes of the truth give.
+    clusters, objects: all objects, no prompt. text, 3d-ovs: masks from prompts,
     on LERF-Mask and 3D-OVS."""
     query_radius: int = QUERY_RADIUS
     """A click's query is the mean over the pixels this far around it; 0: its own, as published."""

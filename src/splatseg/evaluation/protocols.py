@@ -20,6 +20,9 @@ views, and the capture decides which are which.
                   alone, so that another object changes none of them.
 `click3d/1`       Which Gaussians each click of `click` selects, against the truth lifted onto the
                   same Gaussians. selection.py
+`ceiling/1`       What votes can reach: the truth lifted as for `click3d`, rendered in the test
+                  views (the label with most blending weight), scored as `click` is. It asks for
+                  no features: a figure of the geometry, beside which those of `click` are read.
 `clusters/1`      No prompt: one label map per test view. Labels and objects are matched one to one,
                   with the largest sum of IoUs over all test views at once; an object without a
                   label scores 0. The mean over the objects that a test view shows. panoptic.py
@@ -81,7 +84,7 @@ LabelProtocol = Literal["clusters", "objects"]
 PromptProtocol = Literal["text", "3d-ovs"]
 """A mask in each view that has truth, from a prompt that is grounded in one of them."""
 
-Protocol = Literal["nvs", ClickProtocol, "click3d", LabelProtocol, PromptProtocol]
+Protocol = Literal["nvs", ClickProtocol, "click3d", "ceiling", LabelProtocol, PromptProtocol]
 
 VERSIONS: dict[Protocol, int] = dict.fromkeys(get_args(Protocol), 1)
 

@@ -8,7 +8,7 @@ is not known is null and left out of the mean.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from splatseg.evaluation.click_scores import ObjectScore
 from splatseg.evaluation.metrics import MaskScores, Match, mean_scores
@@ -29,7 +29,9 @@ def nvs_report(frames: Sequence[FrameScore]) -> dict[str, Any]:
     }
 
 
-def clicks_report(protocol: ClickProtocol, objects: Sequence[ObjectScore]) -> dict[str, Any]:
+def clicks_report(
+    protocol: ClickProtocol | Literal["ceiling"], objects: Sequence[ObjectScore]
+) -> dict[str, Any]:
     """`miou`, `mbiou` and `biou2`, under `best` at each object's best threshold.
 
     Where there are several clicks on an object, also `worst`, of each object's click with the
@@ -40,7 +42,7 @@ def clicks_report(protocol: ClickProtocol, objects: Sequence[ObjectScore]) -> di
         **asdict(mean_scores(score.scores for score in objects)),
         "best": asdict(mean_scores(score.best for score in objects)),
     }
-    if protocol != "click":
+    if protocol not in ("click", "ceiling"):
         report["worst"] = asdict(mean_scores(score.worst for score in objects))
     return report | {"objects": [_object_row(score) for score in objects]}
 

@@ -24,7 +24,8 @@ from splatseg.evaluation.selection import (
 from splatseg.evaluation.truth import Truth, load_boxes, load_truth
 from splatseg.evaluation.views import frames_of, lens_at, photo_sizes
 from splatseg.gaussians import Gaussians
-from splatseg.render import project, splat
+from splatseg.render import project
+from splatseg.render.labels import label_image, splat_labels
 from splatseg.scene import Scene
 from splatseg.segmentation import (
     Click,
@@ -34,8 +35,6 @@ from splatseg.segmentation import (
     select_gaussians,
     similarity_map,
 )
-
-CHANNELS_AT_ONCE = 16  # ids splatted in one pass
 
 
 def run_clicks(
@@ -90,21 +89,40 @@ def run_click3d(scene: Scene, root: Path, query_radius: int) -> dict[str, Any]:
     return selections_report(scores) | {"query_radius": query_radius}
 
 
+def run_ceiling(scene: Scene, root: Path) -> dict[str, Any]:
+    """The report of what the true labels, lifted onto the scene, give in the test views."""
+    training = frames_of(scene, is_test=False)
+    test = {frame.name: frame for frame in frames_of(scene, is_test=True)}
+    truth = load_truth(root, photo_sizes(test.values()))
+    known = load_truth(root, photo_sizes(training))
+    labels = lift_labels(scene.gaussians, training, known).clamp_min(
+        0
+    )  # unseen ones are background
+
+    def predict(name: str, asked: Sequence[Query]) -> Iterator[Bool[np.ndarray, "h w"]]:
+        frame, shape = test[name], truth.maps[name].shape
+        shown = label_image(project(scene.gaussians, frame.camera), labels).cpu().numpy()
+        on_truth = lens_at(frame, shape).warp_to_photo(shown, nearest=True)
+        for query in asked:
+            yield on_truth == query.object_id
+
+    queries = click_queries(known, photo_sizes(training))
+    return clicks_report("ceiling", score_clicks(queries, truth, predict))
+
+
 def lift_labels(gaussians: Gaussians, frames: Sequence[Frame], truth: Truth) -> Int[Tensor, " n"]:
     """The object of each Gaussian by the votes of those `frames` that have truth; see protocols.py.
 
     0 is the background, UNSEEN what none of them sees.
     """
-    ids = torch.tensor([0, *sorted(truth.names)], device=gaussians.means.device)
+    ids = torch.arange(max(truth.names) + 1, device=gaussians.means.device)
     votes = torch.zeros(len(gaussians), len(ids), device=gaussians.means.device)
     for frame in frames:
         if frame.name not in truth.maps:
             continue
         view = project(gaussians, frame.camera)
         labels = _working_labels(frame, truth.maps[frame.name]).to(ids.device)
-        for first in range(0, len(ids), CHANNELS_AT_ONCE):
-            some = slice(first, first + CHANNELS_AT_ONCE)
-            votes[:, some] += splat(view, (labels[..., None] == ids[some]).float())
+        votes += splat_labels(view, labels, len(ids))
     return voted_labels(votes, ids)
 
 

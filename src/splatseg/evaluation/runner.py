@@ -20,7 +20,7 @@ from splatseg.evaluation.panoptic import score_clusters, score_objects
 from splatseg.evaluation.photos import score_nvs
 from splatseg.evaluation.protocols import LabelProtocol, Protocol
 from splatseg.evaluation.reports import clusters_report, nvs_report, objects_report
-from splatseg.evaluation.run_clicks import run_click3d, run_clicks
+from splatseg.evaluation.run_clicks import run_ceiling, run_click3d, run_clicks
 from splatseg.evaluation.run_text import run_text
 from splatseg.evaluation.truth import load_truth, load_void
 from splatseg.evaluation.views import frames_of, lens_at, photo_sizes
@@ -68,6 +68,8 @@ def evaluate(
         return _labels(scene, capture.root, protocol)
     if protocol == "click3d":
         return run_click3d(scene, capture.root, query_radius)
+    if protocol == "ceiling":
+        return run_ceiling(scene, capture.root)
     return run_clicks(scene, capture.root, protocol, query_radius, on_worst)
 
 
