@@ -309,6 +309,10 @@ int splatseg_render_pixels_backward(splatseg_view* view, int channels, const flo
   });
 }
 
+int splatseg_render_labels(splatseg_view* view, const float* labels, float* shown, float* alpha) {
+  return guarded([&] { current()->blend_labels(*view, labels, shown, alpha); });
+}
+
 int splatseg_photometric(int channels, int height, int width, const float* a, const float* b,
                          float weight, double parts[2], float* grad) {
   return guarded([&] {

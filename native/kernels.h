@@ -39,6 +39,7 @@ struct Channels {
   stage(blend_pixels_backward, (View&, Channels, const float* attributes, PixelList,             \
                                 const float* grad_samples, const float* grad_alpha,              \
                                 const BlendGradients&))                                          \
+  stage(blend_labels, (View&, const float* labels, float* shown, float* alpha))                  \
   stage(photometric, (int channels, int height, int width, const float* a, const float* b,       \
                       float weight, double* parts, float* grad))                                 \
   stage(adam, (int64_t count, float* parameters, const float* grad, float* moment1,              \

@@ -13,7 +13,7 @@
 #define SPLATSEG_API __attribute__((visibility("default")))
 #endif
 
-#define SPLATSEG_ABI 3
+#define SPLATSEG_ABI 4
 #define SPLATSEG_OUT_OF_MEMORY 1
 
 #ifdef __cplusplus
@@ -98,6 +98,11 @@ SPLATSEG_API int splatseg_render_pixels_backward(
     splatseg_view*, int channels, const float* attributes, int64_t m, const int32_t* pixels,
     const float* grad_samples, const float* grad_alpha, float* grad_means2d, float* grad_conics,
     float* grad_opacities, float* grad_attributes);
+
+/* Of Gaussians with a label each (whole numbers below 2^24): the label with most blending weight at
+ * each pixel, 0 where nothing was hit. labels[n], shown[height, width], alpha[height, width]. */
+SPLATSEG_API int splatseg_render_labels(splatseg_view*, const float* labels, float* shown,
+                                        float* alpha);
 
 /* (1 - weight) * mean|a - b| + weight * (1 - SSIM(a, b)) and its gradient with respect to `a`;
  * parts[0] = mean|a - b|, parts[1] = SSIM. Images are planar; grad may be NULL. */

@@ -47,8 +47,8 @@ def trained(synthetic, true_scene, targets: list[torch.Tensor], steps: int) -> t
         gaussians,
         prototypes[torch.zeros(len(gaussians), dtype=torch.long)],
         frames(synthetic),
-        targets,
-        prototypes,
+        [target[None] for target in targets],
+        [prototypes],
         steps=steps,
         samples=512,
         temperature=0.4,
@@ -74,6 +74,33 @@ def test_features_learn_the_label_maps(synthetic, true_scene) -> None:
     # Not all of a ball is seen from the cameras' side.
     assert (found == truth)[seen].float().mean() > 0.7
     assert torch.equal(features, trained(synthetic, true_scene, true_targets(synthetic), steps=150))
+
+
+def test_levels_are_learned_side_by_side(synthetic, true_scene) -> None:
+    gaussians, _ = true_scene
+    prototypes = [spread_prototypes(count, 8, rng(count)) for count in (4, 2)]
+    is_ball = [torch.stack([target, (target > 0).short()]) for target in true_targets(synthetic)]
+
+    def learn(levels: slice) -> torch.Tensor:
+        chosen = prototypes[levels]
+        start = torch.cat([rows[:1].expand(len(gaussians), -1) for rows in chosen], dim=1)
+        targets = [maps[levels] for maps in is_ball]
+        flags = dict(steps=30, samples=256, temperature=0.4, learning_rate=0.05)
+        return train_features(
+            gaussians, start, frames(synthetic), targets, chosen, generator=rng(), **flags
+        )
+
+    both = learn(slice(0, 2))
+    torch.testing.assert_close(both[:, :8], learn(slice(0, 1)))
+    torch.testing.assert_close(both[:, 8:], learn(slice(1, 2)))
+
+
+def test_pixels_of_unknown_label_add_nothing() -> None:
+    features = torch.randn(4, 4, generator=rng())
+    prototypes = spread_prototypes(3, 4, rng())
+    known = prototype_loss(features[:2], torch.tensor([1, 2]), prototypes, 0.4)
+    half = prototype_loss(features, torch.tensor([1, 2, -1, -1]), prototypes, 0.4)
+    torch.testing.assert_close(half, known / 2)
 
 
 def test_what_no_view_knows_is_not_learned(synthetic, true_scene) -> None:

@@ -39,7 +39,7 @@ def objects_of(
         return np.array([parted[s] if isinstance(parted, dict) else parted for s in sizes])
 
     tracks = sorted(tracks, key=lambda track: -track.size)
-    return find_objects(tracks, incidence or seen(), separateness)
+    return find_objects(tracks, incidence or seen(), separateness)["whole"]
 
 
 def members(objects: SceneObjects) -> list[list[int]]:

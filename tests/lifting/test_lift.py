@@ -33,7 +33,8 @@ def views(synthetic) -> list[SegmentedView]:
 def lift_with(true_scene) -> Callable[..., Lifted]:
     def lift_views(views: list[SegmentedView], **changes: object) -> Lifted:
         config = LiftConfig(steps=200, samples=1024)
-        return lift(true_scene[0], views, config, 16, torch.Generator().manual_seed(0), **changes)
+        rng = torch.Generator().manual_seed(0)
+        return lift(true_scene[0], views, config, 16, rng, **changes)["whole"]
 
     return lift_views
 

@@ -23,7 +23,7 @@ from splatseg.render import reference
 NATIVE = Path(__file__).parents[2] / "native"
 SELFTEST = Path(__file__).parent / "portability" / "selftest.cpp"
 STAGES = (
-    *("table", "project", "bin", "blend_forward", "blend_backward", "blend_pixels"),
+    *("table", "project", "bin", "blend_forward", "blend_backward", "blend_pixels", "blend_labels"),
     *("ssim", "adam"),
 )
 # As CMakeLists.txt compiles, but -O1: that is much faster than -O3. -O1 alone would never fuse a

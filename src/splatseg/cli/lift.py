@@ -75,7 +75,8 @@ class Lift:
         began = time.perf_counter()
         on_device = gaussians.to(choose_device(self.device))
         with out.progress("lifting", LIFTING) as line:
-            lifted = lift_features(on_device, views, config, report_on(line)).to("cpu")
+            levels = lift_features(on_device, views, config, report_on(line))
+        lifted = replace(gaussians, features=levels.pop("whole").to("cpu"))
         seconds = round(time.perf_counter() - began, 1)
         identity = run_identity(config, capture, masks.name)
         lifting = {"seconds": seconds, "gaussians": len(lifted)}
@@ -87,11 +88,12 @@ class Lift:
                 capture=str(capture.root.resolve()),
                 config=identity | {"lifted_onto": str(self.scene.resolve())},
                 metrics={"lifting": lifting},
+                levels={level: features.to("cpu") for level, features in levels.items()},
             ),
         )
         out.wrote(folder, f"{len(lifted)} Gaussians, {seconds:.0f} s")
         out.next(f"splatseg cluster {folder}")
-        return {"scene": str(folder)} | lifting
+        return {"scene": str(folder), "levels": ["whole", *levels]} | lifting
 
     def _gaussians(self) -> tuple[Gaussians, int | None]:
         """What to lift onto, and the downscale of its photos."""

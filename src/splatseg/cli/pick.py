@@ -16,6 +16,7 @@ from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder, write_tensors
 from splatseg.masks import read_label_map
+from splatseg.masks.levels import Level
 from splatseg.pictures import contact_sheet, highlight, mark, scaled
 from splatseg.scene import Scene, load_scene, write_ply
 from splatseg.segmentation import (
@@ -41,6 +42,8 @@ class Pick:
     """Scene folder, as written by train."""
     at: tyro.conf.UseAppendAction[list[str]]
     """FRAME:X,Y on the photo as shipped; give it again for more clicks on the same object."""
+    level: Level = "whole"
+    """What a click means: the whole object, or the part or subpart of it that was clicked."""
     name: str = "object"
     """Name of the pick: the folder SCENE/picks/NAME."""
     threshold: float = THRESHOLD
@@ -57,7 +60,7 @@ class Pick:
         """Write masks, Gaussians and an overview."""
         if not -1 <= self.threshold <= 1:
             raise SplatsegError(f"--threshold is {self.threshold}; expected a cosine in [-1, 1]")
-        scene = load_scene(self.scene).to(choose_device(self.device))
+        scene = load_scene(self.scene).at(self.level).to(choose_device(self.device))
         clicks = [parse_click(text) for text in self.at]
         queries = query_features(scene.gaussians, scene.frames, clicks, self.query_radius)
         folder = self._folder()

@@ -16,6 +16,7 @@ from splatseg.cli.images import photo_path, rendered_color, save_image
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
 from splatseg.masks import read_label_map
+from splatseg.masks.levels import Level
 from splatseg.pictures import RGB, FeatureColors, contact_sheet, highlight, paint_labels
 from splatseg.render import project
 from splatseg.scene import Scene, load_scene
@@ -40,6 +41,8 @@ class Render:
     """Which views; those held out by default, or all where none is."""
     kinds: tuple[Kind, ...] = ()
     """What to render; by default all that the scene has. pick needs --pick."""
+    level: Level = "whole"
+    """Whose features to render: whole objects, their parts, or subparts."""
     pick: str | None = None
     """Name of a pick whose masks to draw."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
@@ -50,7 +53,7 @@ class Render:
 
     def run(self, out: Output) -> dict[str, Any]:
         """Write one PNG per view and kind, and a contact sheet."""
-        scene = load_scene(self.scene).to(choose_device(self.device))
+        scene = load_scene(self.scene).at(self.level).to(choose_device(self.device))
         frames = _chosen_frames(scene, self.frames)
         kinds = self.kinds or _default_kinds(scene, self.pick)
         painters = {kind: _painter(kind, scene, self.scene, self.pick) for kind in kinds}

@@ -17,6 +17,7 @@ from torch import Tensor
 from splatseg.adam import Moments, adam_steps
 from splatseg.capture import Frame
 from splatseg.gaussians import Gaussians
+from splatseg.lifting.targets import UNKNOWN
 from splatseg.render import project, render
 
 SPREAD_STEPS = 300
@@ -46,16 +47,21 @@ def prototype_loss(
     prototypes: Float[Tensor, "c f"],
     temperature: float,
 ) -> Float[Tensor, ""]:
-    """Cross entropy of the labels under the softmax of cosines over the temperature."""
-    return F.cross_entropy(F.normalize(features, dim=1) @ prototypes.T / temperature, labels)
+    """Cross entropy of the labels under the softmax of cosines over the temperature.
+
+    The mean over pixels; those whose label is UNKNOWN add nothing.
+    """
+    logits = F.normalize(features, dim=1) @ prototypes.T / temperature
+    total = F.cross_entropy(logits, labels, ignore_index=UNKNOWN, reduction="sum")
+    return total / len(labels)
 
 
 def train_features(
     gaussians: Gaussians,
-    features: Float[Tensor, "n f"],
+    features: Float[Tensor, "n columns"],
     frames: Sequence[Frame],
-    targets: Sequence[Int[Tensor, "h w"]],
-    prototypes: Float[Tensor, "c f"],
+    targets: Sequence[Int[Tensor, "l h w"]],
+    prototypes: Sequence[Float[Tensor, "_ f"]],
     *,
     steps: int,
     samples: int,
@@ -63,15 +69,16 @@ def train_features(
     learning_rate: float,
     generator: torch.Generator,
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> Float[Tensor, "n f"]:
+) -> Float[Tensor, "n columns"]:
     """`features` after `steps` of Adam, each on `samples` pixels of one view with a known label.
 
-    `targets` are the frames' label maps; negative labels are unknown. The learning rate falls to 0
-    over the steps.
+    All levels are learned from the same renderings; each has its own prototypes and, one after the
+    other, its own columns of `features`. `targets` are the frames' label maps at each level; pixels
+    are drawn where the first is known. The learning rate falls to 0 over the steps.
     """
     features = features.clone()
     moments = Moments.zeros_like(features)
-    known = [(target.flatten() >= 0).nonzero()[:, 0] for target in targets]
+    known = [(target[0].flatten() != UNKNOWN).nonzero()[:, 0] for target in targets]
     asked = [index for index, pixels in enumerate(known) if len(pixels) > 0]
     order: list[int] = []
     for step in range(steps if asked else 0):
@@ -80,14 +87,18 @@ def train_features(
             order = torch.randperm(len(asked), generator=generator).tolist()
         index = asked[order.pop()]
         chosen = known[index][torch.randint(len(known[index]), (samples,), generator=generator)]
-        width = targets[index].shape[1]
+        width = targets[index].shape[2]
         pixels = torch.stack([chosen % width, chosen // width], dim=1).int().to(features.device)
-        labels = targets[index].flatten()[chosen].long().to(features.device)
+        labels = targets[index].flatten(1)[:, chosen].long().to(features.device)
         with torch.no_grad():  # kept views of all frames would take gigabytes
             view = project(gaussians, frames[index].camera)
         leaf = features.requires_grad_()
-        rendered = render(view, leaf, pixels).image
-        prototype_loss(rendered, labels, prototypes, temperature).backward()
+        rendered = render(view, leaf, pixels).image.chunk(len(prototypes), dim=1)
+        losses = [
+            prototype_loss(*of_level, temperature)
+            for of_level in zip(rendered, labels, prototypes, strict=True)
+        ]
+        torch.stack(losses).sum().backward()
         gradient, features = leaf.grad, leaf.detach()
         rate = learning_rate * (1 - step / steps)
         adam_steps(features, gradient, moments, torch.full((features.shape[1],), rate), step + 1)

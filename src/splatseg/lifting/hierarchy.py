@@ -1,4 +1,4 @@
-"""Which tracks are objects, and which object each Gaussian belongs to.
+"""Which tracks are objects, which are parts of them, and what each Gaussian belongs to.
 
 1. Tracks that most views have a mask of are candidates. They nest: a track's parent is the smallest
    one that holds most of it. A child that the geometry parts from the rest of its parent is an
@@ -7,19 +7,22 @@
    left without the lemon is the plate.
 3. What no candidate explains (mirrors, glass: masks differ from view to view) takes the largest
    tracks of less support there that do not join objects.
+4. At the level of parts an object is cut into its parts and the rest of it, at that of subparts
+   these again. What has no parts is the same at all levels.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from splatseg.lifting.incidence import Incidence
 from splatseg.lifting.tracks import Track
+from splatseg.masks.levels import LEVELS, Level
 
 MIN_SUPPORT = 0.35  # of a candidate
-MIN_FILL_SUPPORT = 0.12  # of a track that fills what candidates leave
+MIN_RARE_SUPPORT = 0.12  # of a part, and of a track that fills what candidates leave
 MAX_JOINED = 0.3  # the share of a filling track that objects may hold already
 MIN_INSIDE = 0.8  # the share of a child that lies in its parent
 MAX_CHILD = 0.8  # a child's size, as a share of its parent's
@@ -34,47 +37,41 @@ Separateness = Callable[
 
 @dataclass(frozen=True, eq=False)
 class SceneObjects:
-    """The objects of a scene, numbered from 1."""
+    """The things of a scene at one level, numbered from 1."""
 
     tracks: Sequence[Track]
-    """Object k + 1 has track k; decreasing in size, so that a smaller object has a larger id."""
+    """Thing k + 1 has track k; decreasing in size, so that a smaller thing has a larger id."""
     labels: Int64[np.ndarray, " n"]
-    """The object of each Gaussian, 0 for none."""
+    """The thing of each Gaussian, 0 for none."""
 
 
 def find_objects(
     tracks: Sequence[Track], incidence: Incidence, separateness: Separateness
-) -> SceneObjects:
-    """The objects among `tracks`."""
+) -> dict[Level, SceneObjects]:
+    """The objects among `tracks`, and their parts and subparts; a level that adds none is absent.
+
+    `tracks` decrease in size.
+    """
     sizable = [t for t in tracks if np.median(incidence.share[t.segments]) < SCENE_SHARE]
     candidates = [track for track in sizable if track.support >= MIN_SUPPORT]
     objects = separate(candidates, incidence, separateness)
-    taken = np.zeros(len(incidence.weight), dtype=bool)
-    for track in objects:
-        taken |= track.core
-    for track in sizable:
-        if MIN_FILL_SUPPORT <= track.support < MIN_SUPPORT:
-            joined = incidence.weight @ (track.core & taken)
-            if joined < MAX_JOINED * track.size:
-                free = track.core & ~taken
-                objects.append(
-                    Track(track.segments, free, float(incidence.weight @ free), track.support)
-                )
-                taken |= free
-    objects.sort(key=lambda track: -track.size)
-    labels = np.zeros(len(incidence.weight), dtype=np.int64)
-    for number, track in enumerate(objects, start=1):
-        labels[track.core] = number
-    return SceneObjects(objects, labels)
+    objects += filling([t for t in sizable if t.support < MIN_SUPPORT], objects, incidence)
+    wholes = numbered(objects, len(incidence.weight))
+    parts, depths = parts_of(sizable, wholes, incidence)
+    levels: dict[Level, SceneObjects] = {"whole": wholes}
+    for depth, level in enumerate(LEVELS[1:], start=1):
+        if (depths >= depth).any():
+            is_last = depth == len(LEVELS) - 1
+            shown = [p for p, at in zip(parts, depths, strict=True) if at <= depth or is_last]
+            levels[level] = numbered([*objects, *shown], len(incidence.weight))
+    return levels
 
 
 def separate(
     candidates: Sequence[Track], incidence: Incidence, separateness: Separateness
 ) -> list[Track]:
     """The candidates that are objects, not parts; `candidates` decrease in size."""
-    if not candidates:
-        return []
-    cores = np.stack([track.core for track in candidates], axis=1)
+    cores = cores_of(candidates, len(incidence.weight))
     parents = nest(cores, incidence.weight)
     pairs = [(int(whole), part) for part, whole in enumerate(parents) if whole >= 0]
     is_object = parents < 0
@@ -83,6 +80,70 @@ def separate(
         for (_, part), value in zip(pairs, parted, strict=True):
             is_object[part] = value >= MIN_SEPARATENESS
     return [track for track, keep in zip(candidates, is_object, strict=True) if keep]
+
+
+def filling(rare: Sequence[Track], objects: Sequence[Track], incidence: Incidence) -> list[Track]:
+    """What the `rare` tracks hold that `objects` leave, one after the other."""
+    taken = np.zeros(len(incidence.weight), dtype=bool)
+    for track in objects:
+        taken |= track.core
+    found = []
+    for track in rare:
+        joined = float(incidence.weight @ (track.core & taken))
+        if track.support >= MIN_RARE_SUPPORT and joined < MAX_JOINED * track.size:
+            found.append(within(track, ~taken, incidence))
+            taken |= track.core
+    return found
+
+
+def parts_of(
+    tracks: Sequence[Track], wholes: SceneObjects, incidence: Incidence
+) -> tuple[list[Track], Int64[np.ndarray, " p"]]:
+    """The tracks that lie in one object, cut to what is its own, and how deep: 1 is a part's depth.
+
+    `tracks` decrease in size, and parts do.
+    """
+    own = np.bincount(wholes.labels, incidence.weight, len(wholes.tracks) + 1)
+    parts = []
+    for track in tracks:
+        shares = np.bincount(wholes.labels[track.core], incidence.weight[track.core], len(own))
+        shares[0] = 0  # nobody's
+        owner = int(shares.argmax())
+        is_inside = MIN_INSIDE * track.size <= shares[owner] <= MAX_CHILD * own[owner]
+        if is_inside and track.support >= MIN_RARE_SUPPORT:
+            parts.append(within(track, wholes.labels == owner, incidence))
+    parts.sort(key=lambda track: -track.size)
+    return parts, depths_of(nest(cores_of(parts, len(incidence.weight)), incidence.weight))
+
+
+def depths_of(parents: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"]:
+    """1 for what has no parent, else one more than the parent's; parents come before children."""
+    depths = np.ones_like(parents)
+    for index, parent in enumerate(parents):
+        if parent >= 0:
+            depths[index] = depths[parent] + 1
+    return depths
+
+
+def cores_of(tracks: Sequence[Track], gaussians: int) -> Bool[np.ndarray, "n k"]:
+    """The cores of tracks, of which there may be none, as columns."""
+    columns = [track.core for track in tracks]
+    return np.stack(columns, axis=1) if columns else np.zeros((gaussians, 0), dtype=bool)
+
+
+def within(track: Track, gaussians: Bool[np.ndarray, " n"], incidence: Incidence) -> Track:
+    """The track with only those of its Gaussians."""
+    core = track.core & gaussians
+    return replace(track, core=core, size=float(incidence.weight @ core))
+
+
+def numbered(things: Sequence[Track], gaussians: int) -> SceneObjects:
+    """The things by decreasing size; a Gaussian is the smallest one's that holds it."""
+    tracks = sorted(things, key=lambda track: -track.size)
+    labels = np.zeros(gaussians, dtype=np.int64)
+    for number, track in enumerate(tracks, start=1):
+        labels[track.core] = number
+    return SceneObjects(tracks, labels)
 
 
 def nest(

@@ -17,6 +17,7 @@ from splatseg.lifting.incidence import incidence
 from splatseg.lifting.targets import object_masks, target
 from splatseg.lifting.tracks import MIN_VIEWS, find_tracks
 from splatseg.lifting.views import SegmentedView
+from splatseg.masks.levels import Level
 
 Report = Callable[[str, int, int], None]
 STAGES = ("lifting masks", "finding objects", "matching masks", "training features")
@@ -41,7 +42,7 @@ class LiftConfig:
 
 @dataclass(frozen=True, eq=False)
 class Lifted:
-    """What lifting gives a scene."""
+    """What lifting gives a scene at one level."""
 
     features: Float[Tensor, "n f"]
     labels: Int[Tensor, " n"]
@@ -57,9 +58,10 @@ def lift(
     dimensions: int,
     generator: torch.Generator,
     report: Report = lambda stage, done, total: None,
-) -> Lifted:
+) -> dict[Level, Lifted]:
     """Features of `dimensions` for a scene whose geometry is done; nothing else changes.
 
+    Finer levels than `whole` are there if views agree on parts of objects.
     `report(stage, done, total)` is told how far each of STAGES is.
 
     Raises:
@@ -70,7 +72,6 @@ def lift(
             f"{len(views)} training photos have masks; expected at least {MIN_VIEWS}, for what "
             "counts is what views agree on"
         )
-    device = gaussians.means.device
     found = incidence(gaussians, views, lambda *at: report("lifting masks", *at))
     if not found.visible.any():
         raise SplatsegError(
@@ -79,25 +80,24 @@ def lift(
         )
     frames = [view.frame for view in views]
     spread = frames[:: -(-len(frames) // BORDER_VIEWS)]
-    objects = find_objects(
+    levels = find_objects(
         find_tracks(found),
         found,
         lambda things, pairs: separateness(
             gaussians, spread, things, pairs, lambda *at: report("finding objects", *at)
         ),
     )
-    labels = torch.from_numpy(objects.labels).to(device)
-    targets = []
-    for done, (view, masks) in enumerate(zip(views, object_masks(objects, found), strict=True)):
-        report("matching masks", done, len(views))
-        label_map = target(gaussians, labels, view, masks)
-        targets.append(torch.from_numpy(label_map.astype(np.int16)))
-    prototypes = spread_prototypes(len(objects.tracks) + 1, dimensions, generator).to(device)
+    prototypes = [
+        spread_prototypes(len(objects.tracks) + 1, dimensions, generator).to(gaussians.means.device)
+        for objects in levels.values()
+    ]
+    labels = [torch.from_numpy(o.labels).to(gaussians.means.device) for o in levels.values()]
+    masks = [object_masks(objects, found) for objects in levels.values()]
     features = train_features(
         gaussians,
-        prototypes[labels],
-        frames,
-        targets,
+        torch.cat([rows[ids] for rows, ids in zip(prototypes, labels, strict=True)], dim=1),
+        [view.frame for view in views],
+        _targets(gaussians, views, labels, masks, report),
         prototypes,
         steps=config.steps,
         samples=config.samples,
@@ -106,4 +106,24 @@ def lift(
         generator=generator,
         report=lambda *at: report("training features", *at),
     )
-    return Lifted(features, labels, prototypes)
+    at_levels = zip(features.split(dimensions, dim=1), labels, prototypes, strict=True)
+    return {level: Lifted(*of_level) for level, of_level in zip(levels, at_levels, strict=True)}
+
+
+def _targets(
+    gaussians: Gaussians,
+    views: Sequence[SegmentedView],
+    labels: Sequence[Int[Tensor, " n"]],
+    masks: Sequence[Sequence[Sequence[tuple[int, int]]]],
+    report: Report,
+) -> list[Int[Tensor, "l h w"]]:
+    """Each view's label maps at all levels; `masks[level][view]` are the view's (object, mask)."""
+    targets = []
+    for index, view in enumerate(views):
+        report("matching masks", index, len(views))
+        maps = [
+            target(gaussians, ids, view, of_level[index])
+            for ids, of_level in zip(labels, masks, strict=True)
+        ]
+        targets.append(torch.from_numpy(np.stack(maps).astype(np.int16)))
+    return targets

@@ -16,7 +16,7 @@ import splatseg
 from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
 
-ABI = 3
+ABI = 4
 LIBRARY_NAMES = {"win32": "splatseg_engine.dll", "darwin": "libsplatseg_engine.dylib"}
 
 
@@ -125,6 +125,7 @@ def library() -> ctypes.CDLL:
         *(c_void_p, c_int, c_void_p, c_int64),
         *[c_void_p] * 7,
     ]
+    lib.splatseg_render_labels.argtypes = [c_void_p] * 4
     lib.splatseg_photometric.argtypes = [
         *(c_int, c_int, c_int, c_void_p, c_void_p, c_float),
         *(POINTER(c_double), c_void_p),

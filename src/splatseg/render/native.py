@@ -235,6 +235,19 @@ def splat(
     return out
 
 
+def blend_labels(
+    view: View, labels: Int[Tensor, " n"]
+) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
+    """The label with most blending weight at every pixel, 0 where nothing was hit; and alpha."""
+    names = dense(labels)
+    shown, alpha = torch.empty(2, view.camera.height, view.camera.width)
+    status = engine.library().splatseg_render_labels(
+        view.bins.handle, *[t.data_ptr() for t in (names, shown, alpha)]
+    )
+    engine.check(status, f"render {alpha.numel()} pixels")
+    return shown.long(), alpha
+
+
 class Photometric(torch.autograd.Function):
     """Fused (1 - w) L1 + w (1 - SSIM) of two h w c images."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_read, write_bytes
+from splatseg.masks.levels import Level
 
 FORMAT = "splatseg scene"
 SCHEMA = 1  # goes up when an older splatseg could not read, or would misread, what is written
@@ -27,6 +28,8 @@ class Manifest:
     config: dict[str, Any]
     metrics: dict[str, Any]
     frames: tuple[Frame, ...]
+    levels: tuple[Level, ...] = ()
+    """Those finer than whole objects that there are features of, the coarser first."""
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -57,6 +60,7 @@ def read_manifest(path: Path) -> Manifest:
             config=dict(data["config"]),
             metrics=dict(data["metrics"]),
             frames=frames,
+            levels=tuple(data.get("levels", [])),
         )
     except (KeyError, TypeError, ValueError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error

@@ -1,7 +1,8 @@
 """The scene folder: all that is known of a trained scene, in files that other tools can read.
 
     scene.ply             the Gaussians, as any 3DGS viewer reads them
-    features.safetensors  "features" [n, f], one row for each row of scene.ply
+    features.safetensors  "features" [n, f], one row for each row of scene.ply; where a scene has
+                          finer levels than whole objects, "features.part" and "features.subpart"
     labels.safetensors    "labels" [n], object ids, 0 = none; after `splatseg cluster`
     manifest.json         configuration, capture, frames, metrics, checksums of the above
 
@@ -15,20 +16,21 @@ there. What a kill leaves in `.pending` the next save moves first. One process a
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_read, read_tensors, replacing_folder, write_tensors
 from splatseg.gaussians import Gaussians
+from splatseg.masks.levels import Level
 from splatseg.scene.manifest import Manifest, read_manifest, write_manifest
 from splatseg.scene.ply import read_ply, write_ply
 
@@ -52,11 +54,35 @@ class Scene:
     metrics: dict[str, Any]
     labels: Int[Tensor, " n"] | None = None
     """Object id of each Gaussian, 0 = none."""
+    levels: Mapping[Level, Float[Tensor, "n f"]] = field(default_factory=dict)
+    """Features of the levels that are finer than whole objects, the coarser first."""
 
     def to(self, device: torch.device) -> "Scene":
         """The same with its tensors on `device`."""
-        labels = None if self.labels is None else self.labels.to(device)
-        return replace(self, gaussians=self.gaussians.to(device), labels=labels)
+        return replace(
+            self,
+            gaussians=self.gaussians.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+            levels={level: features.to(device) for level, features in self.levels.items()},
+        )
+
+    def at(self, level: Level) -> "Scene":
+        """The same with the features of `level` in its Gaussians.
+
+        Where nothing has subparts, the level of subparts is that of parts.
+
+        Raises:
+            SplatsegError: a finer level than `whole` of a scene that has none.
+        """
+        if level == "whole":
+            return self
+        if not self.levels:
+            raise SplatsegError(
+                f"the scene has no level {level}, only whole objects; splatseg lift finds the "
+                "levels that masks agree on"
+            )
+        features = self.levels.get(level, list(self.levels.values())[-1])
+        return replace(self, gaussians=replace(self.gaussians, features=features))
 
 
 def save_scene(folder: Path, scene: Scene) -> None:
@@ -64,7 +90,8 @@ def save_scene(folder: Path, scene: Scene) -> None:
     count = len(scene.gaussians)
     with _saving(folder) as staging:
         write_ply(staging / PLY, scene.gaussians)
-        write_tensors(staging / FEATURES, {"features": scene.gaussians.features}, {})
+        levels = {_tensor(level): features for level, features in scene.levels.items()}
+        write_tensors(staging / FEATURES, {"features": scene.gaussians.features} | levels, {})
         if scene.labels is not None:
             _write_labels(staging / LABELS, scene.labels, count)
         manifest = Manifest(
@@ -74,6 +101,7 @@ def save_scene(folder: Path, scene: Scene) -> None:
             config=scene.config,
             metrics=scene.metrics,
             frames=scene.frames,
+            levels=tuple(scene.levels),
         )
         write_manifest(staging / MANIFEST, manifest)
     if scene.labels is None:
@@ -87,17 +115,20 @@ def load_scene(folder: Path) -> Scene:
     for name in (PLY, FEATURES, *manifest.files):
         _verify(folder, name, manifest)
     gaussians = read_ply(_current(folder, PLY))
-    features = _read_rows(_current(folder, FEATURES), "features", len(gaussians))
+    path = _current(folder, FEATURES)
     labels = None
     if LABELS in manifest.files:
         labels = _read_rows(_current(folder, LABELS), "labels", len(gaussians))
     return Scene(
-        gaussians=replace(gaussians, features=features),
+        gaussians=replace(gaussians, features=_read_rows(path, "features", len(gaussians))),
         frames=manifest.frames,
         capture=manifest.capture,
         config=manifest.config,
         metrics=manifest.metrics,
         labels=labels,
+        levels={
+            level: _read_rows(path, _tensor(level), len(gaussians)) for level in manifest.levels
+        },
     )
 
 
@@ -182,6 +213,11 @@ def _verify(folder: Path, name: str, manifest: Manifest) -> None:
             f"{path} is not the file that was saved (its checksum differs); restore it, or train "
             "again"
         )
+
+
+def _tensor(level: Level) -> str:
+    """What the features of a finer level than `whole` are called in their file."""
+    return f"features.{level}"
 
 
 def _write_labels(path: Path, labels: Int[Tensor, " n"], count: int) -> None:

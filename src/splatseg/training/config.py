@@ -173,7 +173,7 @@ PRESETS: dict[Preset, TrainConfig] = {
     "plus": TrainConfig(
         contrastive=ContrastiveConfig(weight=0.0),
         spatial=SpatialConfig(near_weight=0.0, far_weight=0.0),
-        lift=LiftConfig(steps=500),
+        lift=LiftConfig(steps=300),
     ),
     "rgb": TrainConfig(
         contrastive=ContrastiveConfig(weight=0.0),

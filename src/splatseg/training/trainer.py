@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from splatseg.capture import Capture
 from splatseg.errors import SplatsegError
@@ -18,6 +20,7 @@ from splatseg.files import cannot_write
 from splatseg.gaussians import Gaussians
 from splatseg.lifting import Report, lift
 from splatseg.masks import MaskSet
+from splatseg.masks.levels import Level
 from splatseg.scene import Scene, save_scene
 from splatseg.torch_threads import torch_threads
 from splatseg.training.config import TrainConfig
@@ -94,10 +97,12 @@ def train(
         with torch_threads(1):
             _run(state, views, config, capture.extent, folder, identity, report)
             catch_up_features(state, config)
+            levels: dict[Level, Tensor] = {}
             if config.lift.steps > 0:
                 save_checkpoint(folder, state, identity)  # to come back here, not to the start
                 began = time.perf_counter()
-                state.gaussians = lift_features(state.gaussians, views, config, report_lifting)
+                levels = lift_features(state.gaussians, views, config, report_lifting)
+                state.gaussians = replace(state.gaussians, features=levels.pop("whole"))
                 state.seconds += time.perf_counter() - began
     except KeyboardInterrupt:
         save_checkpoint(folder, state, identity)
@@ -109,6 +114,7 @@ def train(
         capture=str(capture.root.resolve()),
         config=identity,
         metrics={"training": training},
+        levels={level: features.to(CPU) for level, features in levels.items()},
     )
     save_scene(folder, scene)
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -120,13 +126,13 @@ def lift_features(
     views: TrainingViews,
     config: TrainConfig,
     report: Report = lambda stage, done, total: None,
-) -> Gaussians:
-    """The scene with features from the consensus of the training views; the rest as it was."""
+) -> dict[Level, Float[Tensor, "n f"]]:
+    """The scene's features from the consensus of the training views, at each level."""
     most = config.lift.max_masks
     segmented = [view for frame in views.capture.train if (view := views.segmented(frame, most))]
     rng = generator(config.seed, "lift")
     found = lift(gaussians, segmented, config.lift, config.contrastive.features, rng, report)
-    return replace(gaussians, features=found.features)
+    return {level: lifted.features for level, lifted in found.items()}
 
 
 def _refuse_unwritable(folder: Path) -> None:
