@@ -25,8 +25,8 @@ def views(synthetic) -> list[SegmentedView]:
     capture = load_capture(synthetic.root)
     masks = open_masks(synthetic.root, None, [frame.name for frame in capture.frames])
     training = TrainingViews(capture, masks, ContrastiveConfig(), seed=0)
-    found = [training.segmented(frame, max_masks=50) for frame in capture.train]
-    return [view for view in found if view is not None]
+    masked = [frame for frame in capture.train if training.has_masks(frame)]
+    return [training.segmented(frame, max_masks=50) for frame in masked]
 
 
 @pytest.fixture(scope="module")

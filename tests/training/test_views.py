@@ -167,7 +167,7 @@ def test_a_segmented_view_tells_which_masks_hold_a_pixel(synthetic) -> None:
 def test_a_frame_without_a_mask_file_has_no_segmented_view(capture_copy) -> None:
     frame = views_of(capture_copy).frame_at(0)
     (capture_copy / "masks" / "noisy" / f"{frame.name}.json").unlink()
-    assert views_of(capture_copy).segmented(frame, max_masks=50) is None
+    assert not views_of(capture_copy).has_masks(frame)
 
 
 def test_of_too_many_masks_the_best_are_kept_and_unknown_quality_is_the_best(

@@ -32,6 +32,8 @@ class LiftConfig:
     """Steps of training the features; 0 switches lifting off."""
     max_masks: int = 50
     """Masks of a view that take part: those of the best predicted IoU times stability."""
+    max_views: int = 128
+    """Views that take part, spread over the capture: memory grows with the square of all masks."""
     samples: int = 8192
     """Pixels of one step."""
     temperature: float = 0.4

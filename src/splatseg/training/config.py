@@ -130,6 +130,7 @@ class TrainConfig:
             "spatial.interval": self.spatial.interval,
             "spatial.anchors": self.spatial.anchors,
             "lift.max_masks": self.lift.max_masks,
+            "lift.max_views": self.lift.max_views,
             "lift.samples": self.lift.samples,
         }
         for name, value in positive.items():

@@ -128,8 +128,9 @@ def lift_features(
     report: Report = lambda stage, done, total: None,
 ) -> dict[Level, Float[Tensor, "n f"]]:
     """The scene's features from the consensus of the training views, at each level."""
-    most = config.lift.max_masks
-    segmented = [view for frame in views.capture.train if (view := views.segmented(frame, most))]
+    frames = [frame for frame in views.capture.train if views.has_masks(frame)]
+    spread = frames[:: max(1, -(-len(frames) // config.lift.max_views))]
+    segmented = [views.segmented(frame, config.lift.max_masks) for frame in spread]
     rng = generator(config.seed, "lift")
     found = lift(gaussians, segmented, config.lift, config.contrastive.features, rng, report)
     return {level: lifted.features for level, lifted in found.items()}

@@ -52,6 +52,10 @@ class TrainingViews:
         pixels /= 255
         return torch.from_numpy(pixels)
 
+    def has_masks(self, frame: Frame) -> bool:
+        """Whether there is a file of its masks."""
+        return self.masks is not None and frame.name in self.masks.files
+
     def labels(self, frame: Frame) -> Int[Tensor, "h w"] | None:
         """Flattened segment ids at working size, 0 = unlabelled; None without masks."""
         masks = self.masks
@@ -60,12 +64,10 @@ class TrainingViews:
         labels = self._labels.get(frame.name, lambda: self._make_labels(masks, frame))
         return torch.from_numpy(labels.astype(np.int32))
 
-    def segmented(self, frame: Frame, max_masks: int) -> SegmentedView | None:
-        """The frame's best `max_masks` overlapping masks at working size; None without a file."""
-        masks = self.masks
-        if masks is None or frame.name not in masks.files:
-            return None
-        regions = cut_into_regions(self._segments(masks, frame).best(max_masks))
+    def segmented(self, frame: Frame, max_masks: int) -> SegmentedView:
+        """The best `max_masks` overlapping masks, at working size, of a frame that has masks."""
+        assert self.masks is not None
+        regions = cut_into_regions(self._segments(self.masks, frame).best(max_masks))
         small = regions.map.astype(np.min_scalar_type(len(regions.membership)))
         warped = frame.lens.warp_to_working(small, frame.camera, nearest=True)
         return SegmentedView(
