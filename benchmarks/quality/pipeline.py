@@ -85,6 +85,8 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         "cluster_seconds": round(seconds, 1),
     }
     for name, flags in PROTOCOLS.items():
+        if options.protocols and name not in options.protocols:
+            continue
         try:
             figures[name], _, _ = command(
                 ["evaluate", str(options.scene), str(options.capture), *flags]
@@ -173,6 +175,7 @@ def main() -> None:
     parser.add_argument("--scene", type=Path, help="scene folder to write, replacing what is there")
     parser.add_argument("--masks")
     parser.add_argument("--onto", type=Path, help="scene to lift onto, in place of training one")
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, help="all by default")
     parser.add_argument("--records", type=Path, default=RECORDS, help="folder of the records")
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--iterations", type=int, default=7000)

@@ -18,6 +18,7 @@ from typing import Any
 from pipeline import RECORDS, command, record
 
 TABLE = RECORDS / "tabletop"
+PROTOCOLS = ("nvs", "click", "click3", "random_click", "click3d", "objects", "ceiling")
 COLUMNS = {
     "click": ("click", "miou"),
     "mBIoU": ("click", "mbiou"),
@@ -38,7 +39,8 @@ def appearance(capture: Path, work: Path, iterations: int, seed: int) -> Path:
     """The scene's appearance, trained if it is not there."""
     scene = work / f"{capture.name}-rgb-{iterations}-{seed}"
     flags = ["--preset", "rgb", "--iterations", str(iterations), "--seed", str(seed)]
-    command(["train", str(capture), "-o", str(scene), *flags])
+    if not (scene / "manifest.json").exists():
+        command(["train", str(capture), "-o", str(scene), *flags])
     return scene
 
 
@@ -65,6 +67,7 @@ def run(options: argparse.Namespace) -> None:
                         seed=seed,
                         onto=onto,
                         records=TABLE,
+                        protocols=PROTOCOLS,
                         refresh=False,
                     )
                     print(record(one, []), flush=True)

@@ -17,8 +17,9 @@ from splatseg.segmentation import (
     photo_similarity,
     query_features,
     select_gaussians,
+    select_objects,
 )
-from splatseg.segmentation.picking import _neighbourhood, mask_votes
+from splatseg.segmentation.picking import _neighbourhood
 
 MIN_VIEW_IOU = 0.6  # of a ball in any view; the lowest of seeds 0 to 4 are 0.85 to 0.93
 MIN_MEAN_IOU = 0.85  # over views and balls; seeds 0 to 4 have 0.94 to 0.97
@@ -154,13 +155,14 @@ def test_what_no_view_sees_is_not_selected(trained: Scene, synthetic) -> None:
     assert not select_gaussians(trained.gaussians, (), queries).any()
 
 
-def test_votes_add_up_to_what_is_seen(trained: Scene) -> None:
-    view = project(trained.gaussians, trained.frames[0].camera)
-    left = torch.zeros(72, 96, dtype=torch.bool)
-    left[:, :48] = True
-    votes, rest = mask_votes(view, left), mask_votes(view, ~left)
-    assert torch.allclose(votes[:, 0] + rest[:, 0], votes[:, 1], rtol=1e-4, atol=1e-4)
-    assert torch.equal(votes[:, 1], rest[:, 1])
+def test_objects_asked_together_are_those_asked_one_by_one(trained: Scene, synthetic) -> None:
+    training = [frame for frame in trained.frames if not frame.is_test]
+    clicks = [click_on(synthetic, ball) for ball in BALLS]
+    queries = [*[queries_of(trained, click) for click in clicks], queries_of(trained, *clicks)]
+    together = select_objects(trained.gaussians, training, queries)
+    for chosen, asked in zip(together.unbind(dim=1), queries, strict=True):
+        assert torch.equal(chosen, select_gaussians(trained.gaussians, training, asked))
+    assert select_objects(trained.gaussians, training, []).shape == (len(trained.gaussians), 0)
 
 
 def refusal(scene: Scene, click: Click) -> str:

@@ -32,7 +32,7 @@ from splatseg.segmentation import (
     feature_map,
     on_photo,
     query_features,
-    select_gaussians,
+    select_objects,
     similarity_map,
 )
 
@@ -79,13 +79,13 @@ def run_click3d(scene: Scene, root: Path, query_radius: int) -> dict[str, Any]:
         boxes=load_boxes(root),
     )
 
-    def select(query: Query) -> Bool[Tensor, " n"]:
-        feature = _feature(scene, query, query_radius)
-        if feature is None:
-            return torch.zeros(len(gaussians), dtype=torch.bool)
-        return select_gaussians(gaussians, training, feature).cpu()
-
-    scores = score_selections(click_queries(truth, sizes), lifted, select)
+    queries = click_queries(truth, sizes)
+    features = {query: _feature(scene, query, query_radius) for query in queries}
+    asked = {query: feature for query, feature in features.items() if feature is not None}
+    selected = select_objects(gaussians, training, list(asked.values())).cpu()
+    selections = dict(zip(asked, selected.unbind(dim=1), strict=True))
+    nothing = torch.zeros(len(gaussians), dtype=torch.bool)
+    scores = score_selections(queries, lifted, lambda query: selections.get(query, nothing))
     return selections_report(scores) | {"query_radius": query_radius}
 
 

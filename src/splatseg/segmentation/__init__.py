@@ -16,6 +16,7 @@ from splatseg.segmentation.picking import (
     photo_similarity,
     query_features,
     select_gaussians,
+    select_objects,
 )
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "query_features",
     "render_labels",
     "select_gaussians",
+    "select_objects",
     "similarity_map",
     "view_similarity",
 ]

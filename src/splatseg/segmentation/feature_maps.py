@@ -1,5 +1,6 @@
 """Rendered segmentation features of a view, and where they are defined."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,10 +35,21 @@ def view_similarity(
     gaussians: Gaussians, view: View, queries: Float[Tensor, "q f"]
 ) -> Float[Tensor, "h w"]:
     """`similarity_map` of a view, without making the normalised map."""
+    return view_similarities(gaussians, view, [queries])[0]
+
+
+def view_similarities(
+    gaussians: Gaussians, view: View, objects: Sequence[Float[Tensor, "_ f"]]
+) -> Float[Tensor, "k h w"]:
+    """The same for several objects, each given by its queries, from one rendering."""
     with torch.no_grad():
         rendered = render(view, gaussians.features)
-        cosine = _largest_product(rendered.image, queries) / _lengths(rendered.image)
-        return torch.where(rendered.alpha >= MIN_COVERAGE, cosine, -1.0)
+        lengths, covered = _lengths(rendered.image), rendered.alpha >= MIN_COVERAGE
+        similarities = lengths.new_empty(len(objects), *lengths.shape)
+        for similarity, queries in zip(similarities, objects, strict=True):
+            cosine = _largest_product(rendered.image, queries) / lengths
+            similarity.copy_(torch.where(covered, cosine, -1.0))
+    return similarities
 
 
 def similarity_map(features: FeatureMap, queries: Float[Tensor, "q f"]) -> Float[Tensor, "h w"]:

@@ -24,8 +24,8 @@ from torch import Tensor
 from splatseg.capture import Frame, Lens
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
-from splatseg.render import View, project, render, splat
-from splatseg.segmentation.feature_maps import MIN_COVERAGE, view_similarity
+from splatseg.render import project, render, splat
+from splatseg.segmentation.feature_maps import MIN_COVERAGE, view_similarities, view_similarity
 
 THRESHOLD = 0.7  # Eq. 6
 QUERY_RADIUS = 1  # pixels of the working image; 0 is the paper's single pixel
@@ -155,15 +155,20 @@ def select_gaussians(
     if by == "features":
         own = F.normalize(gaussians.features, dim=1)
         return (own @ queries.T).amax(dim=1) >= threshold
-    votes = torch.zeros(len(gaussians), 2, device=gaussians.means.device)
+    return select_objects(gaussians, frames, [queries], threshold)[:, 0]
+
+
+def select_objects(
+    gaussians: Gaussians,
+    frames: Sequence[Frame],
+    objects: Sequence[Float[Tensor, "_ f"]],
+    threshold: float = THRESHOLD,
+) -> Bool[Tensor, "n k"]:
+    """The Gaussians of several objects by votes, each given by its queries; one pass for all."""
+    votes = torch.zeros(len(gaussians), len(objects) + 1, device=gaussians.means.device)
     for frame in frames:
         view = project(gaussians, frame.camera)
-        inside = view_similarity(gaussians, view, queries) >= threshold
-        votes += mask_votes(view, inside)
-    return votes[:, 0] > MIN_VOTE_SHARE * votes[:, 1]
-
-
-def mask_votes(view: View, mask: Bool[Tensor, "h w"]) -> Float[Tensor, "n 2"]:
-    """How much each Gaussian is seen inside `mask`, and how much it is seen at all."""
-    inside = mask.float()
-    return splat(view, torch.stack([inside, torch.ones_like(inside)], dim=-1))
+        inside = view_similarities(gaussians, view, objects) >= threshold
+        everywhere = inside.new_ones(1, *inside.shape[1:])
+        votes += splat(view, torch.cat([inside, everywhere]).permute(1, 2, 0).float())
+    return votes[:, :-1] > MIN_VOTE_SHARE * votes[:, -1:]
