@@ -71,3 +71,13 @@ def test_a_scene_that_no_photo_sees_is_refused(trained_folder, capture, tmp_path
     write_ply(tmp_path / "far.ply", gaussians)
     assert lift(tmp_path / "far.ply", capture, tmp_path / "lifted") == 2
     assert "poses" in capsys.readouterr().err
+
+
+def test_the_papers_losses_lift_whole_objects_only(trained_folder, capture, tmp_path) -> None:
+    target = tmp_path / "lifted"
+    flags = ("--preset", "paper", "--iterations", "200")
+    assert lift(trained_folder, capture, target, *flags) == 0
+    lifted, source = load_scene(target), load_scene(trained_folder)
+    assert lifted.gaussians.features.shape == (len(source.gaussians), 16)
+    assert not lifted.levels
+    assert lifted.config["iterations"] == 200

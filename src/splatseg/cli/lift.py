@@ -3,9 +3,10 @@
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
+from torch import Tensor
 
 from splatseg.capture import load_capture
 from splatseg.cli.device import Device, choose_device
@@ -13,9 +14,9 @@ from splatseg.cli.output import Output, ProgressLine
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.lifting import STAGES, LiftConfig, Report
-from splatseg.masks import open_masks
+from splatseg.masks import Level, open_masks
 from splatseg.scene import Scene, load_scene, read_ply, save_scene
-from splatseg.training import PRESETS, lift_features
+from splatseg.training import PRESETS, TrainConfig, contrast_features, lift_features
 from splatseg.training.state import run_identity
 from splatseg.training.views import TrainingViews
 
@@ -45,6 +46,10 @@ class Lift:
     seed: int = 0
     features: int = 16
     """Dimensions of the feature."""
+    preset: Literal["plus", "paper"] = "plus"
+    """plus: from the consensus of all views. paper: by the published losses, whole objects only."""
+    iterations: int = PRESETS["paper"].iterations
+    """Of preset paper, on its schedule."""
     restart: bool = False
     """Replace the scene that the output folder may hold."""
     device: Device = "auto"
@@ -64,18 +69,18 @@ class Lift:
         gaussians, downscale = self._gaussians()
         capture = load_capture(self.capture, downscale=downscale, poses=self.poses)
         masks = open_masks(capture.root, self.masks, [frame.name for frame in capture.frames])
-        plus = PRESETS["plus"]
+        preset = PRESETS[self.preset]
         config = replace(
-            plus,
+            preset,
             seed=self.seed,
-            lift=self.lift,
-            contrastive=replace(plus.contrastive, features=self.features),
+            iterations=self.iterations,
+            lift=self.lift if self.preset == "plus" else preset.lift,
+            contrastive=replace(preset.contrastive, features=self.features),
         )
         views = TrainingViews(capture, masks, config.contrastive, config.seed)
         began = time.perf_counter()
         on_device = gaussians.to(choose_device(self.device))
-        with out.progress("lifting", LIFTING) as line:
-            levels = lift_features(on_device, views, config, report_on(line))
+        levels = _lifted(on_device, views, config, out)
         lifted = replace(gaussians, features=levels.pop("whole").to("cpu"))
         seconds = round(time.perf_counter() - began, 1)
         identity = run_identity(config, capture, masks.name)
@@ -101,6 +106,19 @@ class Lift:
             return read_ply(self.scene), self.downscale
         scene = load_scene(self.scene)
         return scene.gaussians, self.downscale or scene.config.get("downscale")
+
+
+def _lifted(
+    gaussians: Gaussians, views: TrainingViews, config: TrainConfig, out: Output
+) -> dict[Level, Tensor]:
+    """Features at each level, by the preset's method."""
+    if config.contrasts:
+        with out.progress("contrasting", config.iterations) as line:
+            return {
+                "whole": contrast_features(gaussians, views, config, lambda *at: line.update(at[0]))
+            }
+    with out.progress("lifting", LIFTING) as line:
+        return lift_features(gaussians, views, config, report_on(line))
 
 
 def report_on(line: ProgressLine) -> Report:

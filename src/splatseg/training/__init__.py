@@ -9,6 +9,7 @@ from splatseg.training.config import (
     SpatialConfig,
     TrainConfig,
 )
+from splatseg.training.contrast import contrast_features
 from splatseg.training.trainer import Progress, lift_features, train
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Progress",
     "SpatialConfig",
     "TrainConfig",
+    "contrast_features",
     "lift_features",
     "train",
 ]

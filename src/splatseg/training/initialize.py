@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from scipy.spatial import KDTree
+from torch import Tensor
 
 from splatseg.gaussians import SH_DC, Gaussians
 
@@ -30,12 +31,19 @@ def gaussians_from_points(
     scales = np.sqrt((distances**2).mean(axis=1)).clip(min=MIN_DISTANCE)
     sh = torch.zeros(count, (sh_degree + 1) ** 2, 3)
     sh[:, 0] = (torch.from_numpy(colors).float() / 255 - 0.5) / SH_DC
-    draw = torch.rand if feature_init == "uniform" else torch.randn
     return Gaussians(
         means=torch.from_numpy(points).float(),
         quats=torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1),
         log_scales=torch.from_numpy(np.log(scales)).float()[:, None].repeat(1, 3),
         logit_opacities=torch.full((count,), INITIAL_OPACITY).logit(),
         sh=sh,
-        features=draw(count, features, generator=generator),
+        features=first_features(count, features, feature_init, generator),
     )
+
+
+def first_features(
+    count: int, dimensions: int, init: str, generator: torch.Generator
+) -> Float[Tensor, "n f"]:
+    """Random features: uniform in [0, 1), or standard normal."""
+    draw = torch.rand if init == "uniform" else torch.randn
+    return draw(count, dimensions, generator=generator)

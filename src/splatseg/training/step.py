@@ -33,8 +33,8 @@ def train_step(
     """Advance `state` by one iteration; the total loss."""
     iteration = state.iteration + 1
     frame = views.frame_at(state.iteration)
-    wants_features = _is_due(iteration, config.contrastive.interval) and config.contrasts
-    wants_spatial = _is_due(iteration, config.spatial.interval) and config.contrasts
+    wants_features = is_due(iteration, config.contrastive.interval) and config.contrasts
+    wants_spatial = is_due(iteration, config.spatial.interval) and config.contrasts
     if wants_features or wants_spatial:
         catch_up_features(state, config)
 
@@ -48,9 +48,9 @@ def train_step(
     )
     feature_loss = rendering.new_zeros(())
     if wants_features:
-        feature_loss = feature_loss + _contrastive(gaussians, view, frame, iteration, views, config)
+        feature_loss = feature_loss + contrastive_term(gaussians, view, frame, views, config)
     if wants_spatial:
-        feature_loss = feature_loss + _spatial(gaussians, iteration, config)
+        feature_loss = feature_loss + spatial_term(gaussians, iteration, config)
     density_grad = _backward(rendering, feature_loss, view, config)
     loss = rendering.item() + feature_loss.item()
     if not math.isfinite(loss):
@@ -77,16 +77,18 @@ def catch_up_features(state: TrainState, config: TrainConfig) -> None:
         return
     adam_steps(
         *(state.gaussians.features, None, state.moments["features"]),
-        *(_feature_rates(state, config), state.feature_step + 1, idle),
+        *(feature_rates(state, config), state.feature_step + 1, idle),
     )
     state.feature_step = state.iteration
 
 
-def _feature_rates(state: TrainState, config: TrainConfig) -> Tensor:
+def feature_rates(state: TrainState, config: TrainConfig) -> Tensor:
+    """Adam's learning rate of each dimension of the feature."""
     return torch.full((state.gaussians.features.shape[1],), config.contrastive.feature_lr)
 
 
-def _is_due(iteration: int, interval: int) -> bool:
+def is_due(iteration: int, interval: int) -> bool:
+    """Whether what happens every `interval` iterations happens in this one."""
     return iteration % interval == 0
 
 
@@ -94,11 +96,10 @@ def _sh_degree(iteration: int, config: TrainConfig) -> int:
     return min(config.appearance.sh_degree, iteration // config.appearance.sh_interval)
 
 
-def _contrastive(
+def contrastive_term(
     gaussians: Gaussians,
     view: View,
     frame: Frame,
-    iteration: int,
     views: TrainingViews,
     config: TrainConfig,
 ) -> Tensor:
@@ -117,7 +118,8 @@ def _contrastive(
     )
 
 
-def _spatial(gaussians: Gaussians, iteration: int, config: TrainConfig) -> Tensor:
+def spatial_term(gaussians: Gaussians, iteration: int, config: TrainConfig) -> Tensor:
+    """Weighted regulariser; 0 where it is switched off."""
     settings = config.spatial
     if settings.near_weight == 0 and settings.far_weight == 0:
         return gaussians.features.new_zeros(())
@@ -163,7 +165,7 @@ def _optimise(
         state.feature_step += 1
         adam_steps(
             *(parameters["features"], grads["features"], state.moments["features"]),
-            *(_feature_rates(state, config), state.feature_step),
+            *(feature_rates(state, config), state.feature_step),
         )
 
 
@@ -188,7 +190,7 @@ def learning_rates(
 def _control_density(state: TrainState, config: TrainConfig, extent: float) -> None:
     settings = config.density
     reset_interval = max(1, round(settings.reset_interval * config.iterations))
-    if state.iteration >= settings.start and _is_due(state.iteration, settings.interval):
+    if state.iteration >= settings.start and is_due(state.iteration, settings.interval):
         catch_up_features(state, config)
         rearranged = densify(
             state.gaussians,
@@ -208,6 +210,6 @@ def _control_density(state: TrainState, config: TrainConfig, extent: float) -> N
             len(state.gaussians), state.gaussians.means.device
         )
     may_reset = settings.start <= state.iteration <= settings.reset_stop * config.iterations
-    if may_reset and _is_due(state.iteration, reset_interval):
+    if may_reset and is_due(state.iteration, reset_interval):
         state.gaussians.logit_opacities.copy_(reset_opacities(state.gaussians.logit_opacities))
         state.moments["logit_opacities"] = Moments.zeros_like(state.gaussians.logit_opacities)
