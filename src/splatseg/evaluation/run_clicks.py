@@ -29,6 +29,7 @@ from splatseg.render.labels import label_image, splat_labels
 from splatseg.scene import Scene
 from splatseg.segmentation import (
     Click,
+    Selection3D,
     feature_map,
     on_photo,
     query_features,
@@ -66,8 +67,10 @@ def run_clicks(
     return clicks_report(protocol, scores) | {"query_radius": query_radius}
 
 
-def run_click3d(scene: Scene, root: Path, query_radius: int) -> dict[str, Any]:
-    """The report of which Gaussians the clicks of `click` select."""
+def run_click3d(
+    scene: Scene, root: Path, query_radius: int, by: Selection3D = "votes"
+) -> dict[str, Any]:
+    """The report of which Gaussians the clicks of `click` select; see `select_objects` on `by`."""
     gaussians, training = scene.gaussians, frames_of(scene, is_test=False)
     sizes = photo_sizes(training)
     truth = load_truth(root, sizes)
@@ -82,7 +85,7 @@ def run_click3d(scene: Scene, root: Path, query_radius: int) -> dict[str, Any]:
     queries = click_queries(truth, sizes)
     features = {query: _feature(scene, query, query_radius) for query in queries}
     asked = {query: feature for query, feature in features.items() if feature is not None}
-    selected = select_objects(gaussians, training, list(asked.values())).cpu()
+    selected = select_objects(gaussians, training, list(asked.values()), by=by).cpu()
     selections = dict(zip(asked, selected.unbind(dim=1), strict=True))
     nothing = torch.zeros(len(gaussians), dtype=torch.bool)
     scores = score_selections(queries, lifted, lambda query: selections.get(query, nothing))

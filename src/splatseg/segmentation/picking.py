@@ -147,15 +147,8 @@ def select_gaussians(
     threshold: float = THRESHOLD,
     by: Selection3D = "votes",
 ) -> Bool[Tensor, " n"]:
-    """The object's Gaussians: those mostly seen inside its masks in the views `frames`.
-
-    `by="features"` is the paper's way: the Gaussians whose own feature is similar (Fig. 4).
-    Gaussians that no view sees are not selected.
-    """
-    if by == "features":
-        own = F.normalize(gaussians.features, dim=1)
-        return (own @ queries.T).amax(dim=1) >= threshold
-    return select_objects(gaussians, frames, [queries], threshold)[:, 0]
+    """The object's Gaussians: see `select_objects`."""
+    return select_objects(gaussians, frames, [queries], threshold, by)[:, 0]
 
 
 def select_objects(
@@ -163,8 +156,18 @@ def select_objects(
     frames: Sequence[Frame],
     objects: Sequence[Float[Tensor, "_ f"]],
     threshold: float = THRESHOLD,
+    by: Selection3D = "votes",
 ) -> Bool[Tensor, "n k"]:
-    """The Gaussians of several objects by votes, each given by its queries; one pass for all."""
+    """The Gaussians of objects, each given by its queries: those mostly seen inside its masks.
+
+    The masks are those of the views `frames`, each rendered once for all objects. Gaussians that no
+    view sees are not selected. `by="features"` is the paper's way: the Gaussians whose own feature
+    is similar (Fig. 4).
+    """
+    if by == "features":
+        own = F.normalize(gaussians.features, dim=1)
+        similar = [(own @ queries.T).amax(dim=1) >= threshold for queries in objects]
+        return torch.stack(similar, dim=1)
     votes = torch.zeros(len(gaussians), len(objects) + 1, device=gaussians.means.device)
     for frame in frames:
         view = project(gaussians, frame.camera)
