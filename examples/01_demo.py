@@ -2,7 +2,7 @@
 
 Runs the same commands that you would type; takes a few minutes on two CPU cores. Masks are the set
 `hard`: they disagree from view to view, as a real segmenter's do. The run is ten times shorter
-than the paper's, so the contrastive loss is evaluated every 10 iterations rather than every 50.
+than one for good pictures.
 
     python examples/01_demo.py [FOLDER]        FOLDER is out/demo by default
 """
@@ -17,7 +17,7 @@ from PIL import Image
 from splatseg.cli import main
 
 CAPTURE = Path(__file__).parent / "captures" / "tabletop-demo"
-TRAINING = ("--iterations", "3000", "--contrastive.interval", "10")
+TRAINING = ("--iterations", "3000")
 CLICK = "frame_00037:302,248"  # on the power drill
 
 
@@ -35,6 +35,7 @@ def demo(scene: Path, training: Sequence[str] = TRAINING) -> None:
     run("train", CAPTURE, "-o", scene, "--masks", "hard", *training)
     run("cluster", scene)
     run("pick", scene, "--at", CLICK, "--name", "drill")
+    run("pick", scene, "--at", CLICK, "--level", "part", "--name", "drill-part")
     run("render", scene, "--pick", "drill")
     for protocol in ("nvs", "click", "clusters"):
         run("evaluate", scene, CAPTURE, "--protocol", protocol)

@@ -19,7 +19,7 @@ from splatseg.scene import load_scene
 from splatseg.training import PRESETS, Preset, Progress, TrainConfig, train
 from splatseg.training.state import CHECKPOINT, check_identity, run_identity
 
-DEFAULT_PRESET: Preset = "paper"
+DEFAULT_PRESET: Preset = "plus"
 DERIVED = ("objects.json", "clusters.png", "picks", "renders", "evaluation")
 
 
@@ -35,7 +35,7 @@ class Train:
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Scene folder to write; CAPTURE/splatseg by default."""
     preset: Preset = DEFAULT_PRESET
-    """paper: the method as published. plus: ours, features from the consensus of all views. rgb:
+    """plus: ours, features from the consensus of all views. paper: the method as published. rgb:
     appearance only, needs no masks."""
     masks: str | None = None
     """Name of the mask set, a folder in CAPTURE/masks/; may be omitted if there is only one."""
