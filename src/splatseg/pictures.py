@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
@@ -33,41 +32,54 @@ TINT = 0.5  # share of a mask's colour in its pixels
 OUTLINE_SHARE = 1 / 800  # of a picture's width: how thick a subpart's outline is
 OUTLINE_STRENGTH = 0.75  # share of a mask's colour in its outline; the rest is white
 GOLDEN_RATIO = 0.61803398875  # hues this far apart never repeat, and neighbours differ
-PERCENTILES = (0.02, 0.98)  # of the feature colours, mapped to 0 and 1
+COLOR_GROUPS = 24  # of alike features, that get colours of their own
+COLOR_ALIKE = 0.8  # cosine
+COLOR_RIDGE = 1e-2  # keeps what lies between groups from colours far outside the range
 
 
 @dataclass(frozen=True)
 class FeatureColors:
-    """A fixed map from unit features to RGB: their three principal axes, stretched."""
+    """A fixed linear map from unit features to RGB: what has another feature has another colour.
 
-    mean: Float[Tensor, " f"]
-    axes: Float[Tensor, "f 3"]
-    low: Float[Tensor, " 3"]
-    high: Float[Tensor, " 3"]
+    Principal axes would show three dimensions of sixteen: objects whose features differ in the
+    others would look alike.
+    """
+
+    weights: Float[Tensor, "f 3"]
+    bias: Float[Tensor, " 3"]
 
     @staticmethod
     def fit(samples: Float[Tensor, "n f"]) -> "FeatureColors":
-        """The map that spreads `samples` best; the same for all views of a scene.
-
-        Fewer than three samples or dimensions leave channels without a spread, which stay 0.
-        """
-        if len(samples) == 0:
-            samples = samples.new_zeros(1, samples.shape[1])
-        mean = samples.mean(dim=0)
-        _, _, axes = torch.linalg.svd(samples - mean, full_matrices=False)
-        axes = F.pad(axes[:3].T, (0, max(0, 3 - len(axes))))
-        projected = (samples - mean) @ axes
-        low, high = (torch.quantile(projected, q, dim=0) for q in PERCENTILES)
-        return FeatureColors(mean, axes, low, high)
+        """The map that gives groups of alike `samples` colours apart; for all views of a scene."""
+        centers = _groups(samples.double().cpu())
+        if len(centers) == 0:
+            return FeatureColors(samples.new_zeros(samples.shape[1], 3), samples.new_zeros(3))
+        colors = torch.from_numpy(label_palette(len(centers))[1:] / 255)
+        mean = centers.mean(dim=0)
+        ridge = COLOR_RIDGE * torch.eye(len(mean), dtype=torch.float64)
+        around = centers - mean
+        weights = torch.linalg.solve(around.T @ around + ridge, around.T @ colors)
+        bias = colors.mean(dim=0) - mean @ weights
+        return FeatureColors(weights.to(samples), bias.to(samples))
 
     def paint(self, features: FeatureMap) -> RGB:
         """The feature map in colours, background dark."""
-        projected = (features.features - self.mean) @ self.axes
-        span = (self.high - self.low).clamp_min(1e-6)  # one feature everywhere has no spread
-        unit = ((projected - self.low) / span).clamp(0, 1)
-        image = to_uint8(unit)
+        image = to_uint8(features.features @ self.weights + self.bias)
         image[~features.covered.cpu().numpy()] = BACKGROUND
         return image
+
+
+def _groups(samples: Float[Tensor, "n f"]) -> Float[Tensor, "k f"]:
+    """Means of the largest groups of samples that are alike, at most COLOR_GROUPS."""
+    near = samples @ samples.T >= COLOR_ALIKE
+    left = torch.ones(len(samples), dtype=torch.bool)
+    centers = []
+    while left.any() and len(centers) < COLOR_GROUPS:
+        counts = (near & left).sum(dim=1).where(left, -1)
+        members = near[counts.argmax()] & left
+        centers.append(samples[members].mean(dim=0))
+        left &= ~members
+    return torch.stack(centers) if centers else samples[:0]
 
 
 def to_uint8(image: Float[Tensor, "h w 3"]) -> RGB:
