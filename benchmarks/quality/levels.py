@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from pipeline import RECORDS, git
 from PIL import Image
+from pipeline import RECORDS, git
 from scipy import ndimage
 from tabletop import appearance
 
