@@ -13,6 +13,7 @@ from splatseg.gaussians import Gaussians
 from splatseg.lifting.attachment import separateness
 from splatseg.lifting.features import spread_prototypes, train_features
 from splatseg.lifting.hierarchy import find_objects
+from splatseg.lifting.holes import fill_holes
 from splatseg.lifting.incidence import incidence
 from splatseg.lifting.targets import object_masks, target
 from splatseg.lifting.tracks import MIN_VIEWS, find_tracks
@@ -93,7 +94,11 @@ def lift(
         spread_prototypes(len(objects.tracks) + 1, dimensions, generator).to(gaussians.means.device)
         for objects in levels.values()
     ]
-    labels = [torch.from_numpy(o.labels).to(gaussians.means.device) for o in levels.values()]
+    means = gaussians.means.cpu().numpy()
+    labels = [
+        torch.from_numpy(fill_holes(objects.labels, means, found.weight)).to(gaussians.means.device)
+        for objects in levels.values()
+    ]
     masks = [object_masks(objects, found) for objects in levels.values()]
     features = train_features(
         gaussians,
