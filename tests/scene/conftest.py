@@ -24,7 +24,7 @@ def make_gaussians() -> Callable[..., Gaussians]:
             log_scales=normal(count, 3),
             logit_opacities=normal(count),
             sh=normal(count, (degree + 1) ** 2, 3),
-            features=normal(count, 16),
+            features=normal(count, 16).half().float(),  # as they are stored
         )
 
     return make
@@ -32,7 +32,7 @@ def make_gaussians() -> Callable[..., Gaussians]:
 
 @pytest.fixture
 def make_scene(make_gaussians: Callable[..., Gaussians]) -> Callable[..., Scene]:
-    def make(seed: int = 0, count: int = 5, labels: bool = False) -> Scene:
+    def make(seed: int = 0, count: int = 5, labels: bool = False, levels: bool = False) -> Scene:
         pose = torch.eye(4, dtype=torch.float64)
         pose[0, 3] = 0.1 * (seed + 1)
         camera = Camera(pose, fx=100.0, fy=101.0, cx=31.5, cy=23.5, width=64, height=48)
@@ -44,6 +44,9 @@ def make_scene(make_gaussians: Callable[..., Gaussians]) -> Callable[..., Scene]
             config={"preset": "paper", "iterations": 300 + seed, "contrastive": {"weight": 1e-6}},
             metrics={"psnr": 20.0 + seed},
             labels=torch.arange(count) if labels else None,
+            levels={"part": torch.eye(count, 16), "subpart": torch.ones(count, 16)}
+            if levels
+            else {},
         )
 
     return make

@@ -24,6 +24,8 @@ def assert_same(one: Scene, other: Scene) -> None:
         assert torch.equal(a, b)
     assert [frame.to_json() for frame in one.frames] == [f.to_json() for f in other.frames]
     assert (one.capture, one.config, one.metrics) == (other.capture, other.config, other.metrics)
+    assert one.levels.keys() == other.levels.keys()
+    assert all(torch.equal(one.levels[level], other.levels[level]) for level in one.levels)
     assert (one.labels is None) == (other.labels is None)
     if one.labels is not None and other.labels is not None:
         assert torch.equal(one.labels, other.labels)
@@ -52,12 +54,41 @@ def test_what_is_saved_is_loaded(tmp_path: Path, make_scene: SceneMaker, labels:
     assert set(os.listdir(tmp_path / "out" / "scene")) == files
 
 
+def test_levels_are_saved_and_chosen(tmp_path: Path, make_scene: SceneMaker) -> None:
+    scene = make_scene(levels=True)
+    save_scene(tmp_path, scene)
+    loaded = load_scene(tmp_path)
+    assert_same(loaded, scene)
+    assert list(loaded.levels) == ["part", "subpart"]
+    assert torch.equal(loaded.at("whole").gaussians.features, scene.gaussians.features)
+    assert torch.equal(loaded.at("part").gaussians.features, scene.levels["part"])
+    assert torch.equal(loaded.at("part").gaussians.means, scene.gaussians.means)
+    coarse = replace(loaded, levels={"part": scene.levels["part"]})
+    assert torch.equal(coarse.at("subpart").gaussians.features, scene.levels["part"])
+
+
+def test_a_level_that_a_scene_lacks_is_refused(make_scene: SceneMaker) -> None:
+    with pytest.raises(SplatsegError, match="no level part, only whole objects"):
+        make_scene().at("part")
+
+
+def test_features_are_stored_in_half_precision(tmp_path: Path, make_scene: SceneMaker) -> None:
+    scene = make_scene()
+    scene.gaussians.features[:] = torch.pi
+    save_scene(tmp_path, scene)
+    stored, _ = read_tensors(tmp_path / "features.safetensors")
+    assert stored["features"].dtype == torch.float16
+    found = load_scene(tmp_path).gaussians.features
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, scene.gaussians.features, rtol=1e-3, atol=0.0)
+
+
 def test_the_files_are_what_other_tools_expect(tmp_path: Path, make_scene: SceneMaker) -> None:
     scene = make_scene()
     save_scene(tmp_path, scene)
     assert torch.equal(read_ply(tmp_path / "scene.ply").means, scene.gaussians.means)
     tensors, _ = read_tensors(tmp_path / "features.safetensors")
-    assert torch.equal(tensors["features"], scene.gaussians.features)
+    assert torch.equal(tensors["features"].float(), scene.gaussians.features)
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["format"] == "splatseg scene"
     assert manifest["schema"] == 1

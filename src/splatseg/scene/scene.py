@@ -1,8 +1,8 @@
 """The scene folder: all that is known of a trained scene, in files that other tools can read.
 
     scene.ply             the Gaussians, as any 3DGS viewer reads them
-    features.safetensors  "features" [n, f], one row for each row of scene.ply; where a scene has
-                          finer levels than whole objects, "features.part" and "features.subpart"
+    features.safetensors  "features" [n, f] float16, one row for each row of scene.ply; of finer
+                          levels than whole objects, if any, "features.part", "features.subpart"
     labels.safetensors    "labels" [n], object ids, 0 = none; after `splatseg cluster`
     manifest.json         configuration, capture, frames, metrics, checksums of the above
 
@@ -90,8 +90,9 @@ def save_scene(folder: Path, scene: Scene) -> None:
     count = len(scene.gaussians)
     with _saving(folder) as staging:
         write_ply(staging / PLY, scene.gaussians)
-        levels = {_tensor(level): features for level, features in scene.levels.items()}
-        write_tensors(staging / FEATURES, {"features": scene.gaussians.features} | levels, {})
+        levels = {_tensor(level): features.half() for level, features in scene.levels.items()}
+        features = {"features": scene.gaussians.features.half()}
+        write_tensors(staging / FEATURES, features | levels, {})
         if scene.labels is not None:
             _write_labels(staging / LABELS, scene.labels, count)
         manifest = Manifest(
@@ -115,19 +116,19 @@ def load_scene(folder: Path) -> Scene:
     for name in (PLY, FEATURES, *manifest.files):
         _verify(folder, name, manifest)
     gaussians = read_ply(_current(folder, PLY))
-    path = _current(folder, FEATURES)
+    path, count = _current(folder, FEATURES), len(gaussians)
     labels = None
     if LABELS in manifest.files:
-        labels = _read_rows(_current(folder, LABELS), "labels", len(gaussians))
+        labels = _read_rows(_current(folder, LABELS), "labels", count)
     return Scene(
-        gaussians=replace(gaussians, features=_read_rows(path, "features", len(gaussians))),
+        gaussians=replace(gaussians, features=_read_rows(path, "features", count).float()),
         frames=manifest.frames,
         capture=manifest.capture,
         config=manifest.config,
         metrics=manifest.metrics,
         labels=labels,
         levels={
-            level: _read_rows(path, _tensor(level), len(gaussians)) for level in manifest.levels
+            level: _read_rows(path, _tensor(level), count).float() for level in manifest.levels
         },
     )
 

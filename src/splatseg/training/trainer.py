@@ -21,7 +21,7 @@ from splatseg.gaussians import Gaussians
 from splatseg.lifting import Report, lift
 from splatseg.masks import MaskSet
 from splatseg.masks.levels import Level
-from splatseg.scene import Scene, save_scene
+from splatseg.scene import Scene, load_scene, save_scene
 from splatseg.torch_threads import torch_threads
 from splatseg.training.config import TrainConfig
 from splatseg.training.initialize import gaussians_from_points
@@ -76,7 +76,7 @@ def train(
 ) -> Scene:
     """Train a scene on `device` and save it to `folder`; an unfinished run there is continued.
 
-    What is saved and returned is on the CPU.
+    What is returned is what was saved, on the CPU.
 
     `masks` may be None only if the configuration learns no features. On KeyboardInterrupt a
     checkpoint is written and the exception goes on.
@@ -118,7 +118,7 @@ def train(
     )
     save_scene(folder, scene)
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    return scene
+    return load_scene(folder)
 
 
 def lift_features(
