@@ -241,6 +241,14 @@ def test_a_threshold_that_is_no_cosine(scene_copy: Path, refused: Refused) -> No
         assert f"--threshold is {value}; expected a cosine" in refused(*command, value)
 
 
+@pytest.mark.parametrize("verb", [("pick", "--at", "view_4:48,60"), ("render",)])
+def test_a_level_that_a_scene_lacks(
+    refused: Refused, scene_copy: Path, verb: tuple[str, ...]
+) -> None:
+    sentence = refused(verb[0], scene_copy, *verb[1:], "--level", "part")
+    assert "has no level part, only whole objects" in sentence
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp"])
 def test_a_name_that_is_a_path(name: str, scene_copy: Path, refused: Refused) -> None:
     """A pick replaces its whole folder: `..` would be the scene."""

@@ -7,6 +7,7 @@ from scipy import sparse
 from splatseg.lifting.hierarchy import SCENE_SHARE, SceneObjects, find_objects, nest
 from splatseg.lifting.incidence import Incidence
 from splatseg.lifting.tracks import Track
+from splatseg.masks import Level
 
 COUNT = 30
 
@@ -29,9 +30,9 @@ def seen(share: float = 0.01) -> Incidence:
     )
 
 
-def objects_of(
+def levels_of(
     tracks: list[Track], parted: float | dict[int, float] = 1.0, incidence: Incidence | None = None
-) -> SceneObjects:
+) -> dict[Level, SceneObjects]:
     """`parted`: the separateness of all pairs, or by the size of the smaller thing."""
 
     def separateness(things: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
@@ -39,7 +40,13 @@ def objects_of(
         return np.array([parted[s] if isinstance(parted, dict) else parted for s in sizes])
 
     tracks = sorted(tracks, key=lambda track: -track.size)
-    return find_objects(tracks, incidence or seen(), separateness)["whole"]
+    return find_objects(tracks, incidence or seen(), separateness)
+
+
+def objects_of(
+    tracks: list[Track], parted: float | dict[int, float] = 1.0, incidence: Incidence | None = None
+) -> SceneObjects:
+    return levels_of(tracks, parted, incidence)["whole"]
 
 
 def members(objects: SceneObjects) -> list[list[int]]:
@@ -112,3 +119,37 @@ def test_nesting_against_a_loop(count: int) -> None:
             and cores[:, part].sum() <= 0.8 * cores[:, whole].sum()
         ]
         assert parents[part] == (max(holders) if holders else -1)
+
+
+def test_parts_refine_an_object_and_subparts_its_parts() -> None:
+    levels = levels_of([thing(0, 20), thing(8, 20), thing(14, 20)], parted=0.2)
+    assert members(levels["whole"]) == [list(range(20))]
+    assert members(levels["part"]) == [list(range(8)), list(range(8, 20))]
+    assert members(levels["subpart"]) == [
+        list(range(8)),
+        list(range(8, 14)),
+        list(range(14, 20)),
+    ]
+
+
+def test_a_rare_track_is_a_part_but_no_object() -> None:
+    levels = levels_of([thing(0, 20), thing(10, 20, support=0.15)], parted=0.9)
+    assert members(levels["whole"]) == [list(range(20))]
+    assert members(levels["part"]) == [list(range(10)), list(range(10, 20))]
+    assert "subpart" not in levels
+
+
+def test_what_lies_on_an_object_is_no_part_of_it() -> None:
+    levels = levels_of([thing(0, 20), thing(12, 20), thing(16, 20)], parted={8: 0.9, 4: 0.1})
+    assert members(levels["whole"]) == [list(range(12)), list(range(12, 20))]
+    assert members(levels["part"]) == [list(range(12)), list(range(12, 16)), list(range(16, 20))]
+
+
+def test_a_part_stays_within_its_object() -> None:
+    """A track that reaches over into the next object is cut there."""
+    levels = levels_of([thing(0, 20), thing(20, 28), thing(11, 22, support=0.2)])
+    assert members(levels["part"]) == [list(range(11)), list(range(11, 20)), list(range(20, 28))]
+
+
+def test_nearly_all_of_an_object_is_no_part_of_it() -> None:
+    assert list(levels_of([thing(0, 20), thing(1, 18, support=0.2)])) == ["whole"]

@@ -26,7 +26,7 @@ MIN_RARE_SUPPORT = 0.12  # of a part, and of a track that fills what candidates 
 MAX_JOINED = 0.3  # the share of a filling track that objects may hold already
 MIN_INSIDE = 0.8  # the share of a child that lies in its parent
 MAX_CHILD = 0.8  # a child's size, as a share of its parent's
-MIN_SEPARATENESS = 0.54  # from which a child is an object; docs/method.md has its evidence
+MIN_SEPARATENESS = 0.57  # from which a child is an object; docs/method.md has its evidence
 SCENE_SHARE = 0.25  # a mask with more of its view is the scene's, not an object's
 
 Separateness = Callable[
