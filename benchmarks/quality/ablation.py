@@ -5,7 +5,7 @@
 
 `paper`: its Table 3, a row for each loss that is switched off, in 2D and in 3D (there by the
 Gaussians' own features, as it selects). `plus`: ours, a row for each step of lifting that is left
-out. WORK holds the appearance of each scene and seed, as tabletop.py makes it; rows that are
+out. `size`: ours, with features of 4 to 32 numbers. WORK holds the appearance of each scene and seed, as tabletop.py makes it; rows that are
 recorded are not made again.
 """
 
@@ -27,7 +27,7 @@ from splatseg.capture import load_capture
 from splatseg.evaluation.run_clicks import run_click3d
 from splatseg.evaluation.runner import evaluate
 from splatseg.gaussians import Gaussians
-from splatseg.lifting import hierarchy, targets
+from splatseg.lifting import hierarchy, holes, targets, tracks
 from splatseg.masks import open_masks
 from splatseg.scene import load_scene
 from splatseg.segmentation import QUERY_RADIUS
@@ -52,6 +52,11 @@ def spatial(near: float, far: float) -> TrainConfig:
 def lifting(**changes: Any) -> TrainConfig:
     """Preset plus with another setting of lifting."""
     return replace(PLUS, lift=replace(PLUS.lift, **changes))
+
+
+def sized(features: int) -> TrainConfig:
+    """Preset plus with features of another size."""
+    return replace(PLUS, contrastive=replace(PLUS.contrastive, features=features))
 
 
 @contextmanager
@@ -92,7 +97,13 @@ ROWS: dict[str, dict[str, Row]] = {
             *(lifted, PLUS),
             lambda: changed(hierarchy, MIN_RARE_SUPPORT=NEVER),
         ),
+        "sides of a thing not joined": (lifted, PLUS, lambda: changed(tracks, SAME_SIDES=NEVER)),
+        "holes not filled": (lifted, PLUS, lambda: changed(holes, MIN_SHARE=NEVER)),
         "all masks, not the best 50": (lifted, lifting(max_masks=1000), lambda: changed(hierarchy)),
+    },
+    "size": {
+        f"{size} numbers": (lifted, sized(size), lambda: changed(hierarchy))
+        for size in (4, 8, 16, 32)
     },
 }
 

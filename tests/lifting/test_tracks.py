@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -110,3 +112,44 @@ def test_a_track_is_the_masks_of_one_thing_and_its_support_their_share_of_the_vi
 
 def test_without_masks_there_are_no_tracks(incidence_of) -> None:
     assert find_tracks(incidence_of(np.zeros((4, 0)), np.ones((4, 2)), [])) == []
+
+
+FRONT, BACK = range(15), range(6, 21)  # 9 in both: too few for their masks, enough for sides
+
+
+def masks_of(*of_views: Sequence[Sequence[int]]) -> tuple[np.ndarray, list[int]]:
+    """Columns of 21 Gaussians, and each one's view, from each view's masks."""
+    columns = [np.isin(np.arange(21), list(mask)) for masks in of_views for mask in masks]
+    return np.stack(columns, axis=1), [v for v, masks in enumerate(of_views) for _ in masks]
+
+
+def seen_from(front: int, back: int) -> np.ndarray:
+    """The first views do not see the last Gaussian, the other views not the first."""
+    visible = np.ones((21, front + back), dtype=bool)
+    visible[20, :front] = visible[0, front:] = False
+    return visible
+
+
+def test_a_front_and_a_back_that_masks_alone_do_not_join_are_one_track(incidence_of) -> None:
+    inside, view = masks_of(*[[FRONT]] * 6, *[[BACK]] * 5)
+
+    (track,) = find_tracks(incidence_of(inside, seen_from(6, 5), view))
+
+    assert track.support == 1
+    assert np.flatnonzero(track.core).tolist() == [*range(15), 20]  # 15 to 19: 5 of 11 masks
+
+
+@pytest.mark.parametrize(
+    ("of_views", "reason"),
+    [
+        ([[[*FRONT]]] * 5 + [[[*FRONT], [*BACK]]] + [[[*BACK]]] * 5, "one view tells them apart"),
+        ([[[*range(6)]]] * 6 + [[[*range(15)]]] * 5, "one holds the other"),
+        ([[[*range(11)]]] * 6 + [[[*range(10, 21)]]] * 5, "hardly any Gaussian is in both"),
+        ([[[*FRONT]]] * 3 + [[[*BACK]]] * 4 + [[]] * 4, "views do not agree on the front"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_other_tracks_stay_apart(incidence_of, of_views, reason: str) -> None:
+    inside, view = masks_of(*of_views)
+
+    assert len(find_tracks(incidence_of(inside, seen_from(6, 5), view))) == 2, reason

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from splatseg.lifting.incidence import Incidence
-from splatseg.lifting.tracks import Track
+from splatseg.lifting.tracks import Track, cores_of
 from splatseg.masks.levels import LEVELS, Level
 
 MIN_SUPPORT = 0.35  # of a candidate
@@ -123,12 +123,6 @@ def depths_of(parents: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"]:
         if parent >= 0:
             depths[index] = depths[parent] + 1
     return depths
-
-
-def cores_of(tracks: Sequence[Track], gaussians: int) -> Bool[np.ndarray, "n k"]:
-    """The cores of tracks, of which there may be none, as columns."""
-    columns = [track.core for track in tracks]
-    return np.stack(columns, axis=1) if columns else np.zeros((gaussians, 0), dtype=bool)
 
 
 def within(track: Track, gaussians: Bool[np.ndarray, " n"], incidence: Incidence) -> Track:

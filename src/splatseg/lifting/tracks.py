@@ -10,6 +10,7 @@ that see it: an object has a mask of its own in most views; what joins two, or s
 seldom comes twice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,10 @@ SAME_THING = 0.5  # mean IoU from which groups of masks are joined
 MIN_SEEN = 0.3  # of a thing, for a view to tell
 MIN_VIEWS = 3  # of a track
 MIN_MEMBERSHIP = 0.5  # of a Gaussian, to be in a track's core
+SAME_SIDES = 0.4  # IoU from which two tracks may be sides of one thing
+MAX_WITHIN = 0.85  # the share of a side that lies in the other
+MAX_COMMON = 0.1  # the share of its views that have a mask of the other
+MIN_SIDE_SUPPORT = 0.35  # of a side: less, and it may be a mask of two things
 LINKED_GAUSSIANS = 40_000  # masks are compared by as many, at most
 
 
@@ -42,13 +47,10 @@ class Track:
 def find_tracks(incidence: Incidence) -> list[Track]:
     """All tracks of at least MIN_VIEWS views, the largest first."""
     labels = link(*known_ious(sample(incidence)))
-    columns = incidence.inside.tocsc()
-    tracks = [
-        track
-        for label in range(int(labels.max(initial=-1)) + 1)
-        if (track := _track(incidence, columns, np.flatnonzero(labels == label))) is not None
-    ]
-    return sorted(tracks, key=lambda track: -track.size)
+    tracks = _tracks(incidence, [np.flatnonzero(labels == k) for k in np.unique(labels)])
+    things = link(*sides(tracks, incidence), SAME_SIDES)
+    groups = [[tracks[t] for t in np.flatnonzero(things == k)] for k in np.unique(things)]
+    return _tracks(incidence, [np.concatenate([t.segments for t in g]) for g in groups])
 
 
 def sample(incidence: Incidence) -> Incidence:
@@ -111,6 +113,40 @@ def gathered(
     ones = np.ones(len(group), np.float32)
     gather = sparse.csr_array((ones, (group, np.arange(len(group)))))
     return np.asarray(gather @ (gather @ matrix).T)
+
+
+def sides(
+    tracks: Sequence[Track], incidence: Incidence
+) -> tuple[Float32[np.ndarray, "t t"], Bool[np.ndarray, "t t"]]:
+    """IoU of each two tracks' cores, and whether they may be sides of one thing."""
+    cores = cores_of(tracks, len(incidence.weight)).astype(np.float32)
+    shared = (cores * incidence.weight[:, None]).T @ cores
+    sizes = shared.diagonal()
+    iou = shared / np.maximum(sizes + sizes[:, None] - shared, np.finfo(np.float32).tiny)
+    seen = np.zeros((len(tracks), incidence.visible.shape[1]), dtype=np.float32)
+    for index, track in enumerate(tracks):
+        seen[index, incidence.view[track.segments]] = 1
+    views = seen.sum(axis=1)
+    supported = np.array([track.support >= MIN_SIDE_SUPPORT for track in tracks], dtype=bool)
+    may_join = (
+        (shared < MAX_WITHIN * np.minimum(sizes, sizes[:, None]))
+        & (seen @ seen.T <= MAX_COMMON * np.minimum(views, views[:, None]))
+        & supported
+        & supported[:, None]
+    )
+    return iou, may_join
+
+
+def cores_of(tracks: Sequence[Track], gaussians: int) -> Bool[np.ndarray, "n t"]:
+    """The cores of tracks, of which there may be none, as columns."""
+    columns = [track.core for track in tracks]
+    return np.stack(columns, axis=1) if columns else np.zeros((gaussians, 0), dtype=bool)
+
+
+def _tracks(incidence: Incidence, groups: Sequence[Int64[np.ndarray, " _"]]) -> list[Track]:
+    columns = incidence.inside.tocsc()
+    found = [_track(incidence, columns, segments) for segments in groups]
+    return sorted((t for t in found if t is not None), key=lambda track: -track.size)
 
 
 def _track(
