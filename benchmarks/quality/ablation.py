@@ -5,8 +5,8 @@
 
 `paper`: its Table 3, a row for each loss that is switched off, in 2D and in 3D (there by the
 Gaussians' own features, as it selects). `plus`: ours, a row for each step of lifting that is left
-out. `size`: ours, with features of 4 to 32 numbers. WORK holds the appearance of each scene and seed, as tabletop.py makes it; rows that are
-recorded are not made again.
+out. `size`: ours, with features of 4 to 32 numbers. WORK holds the appearance of each scene and
+seed, as tabletop.py makes it; rows that are recorded are not made again.
 """
 
 import argparse
