@@ -17,14 +17,13 @@ from PIL import Image
 import splatseg
 from splatseg.cli import main
 from splatseg.cli.evaluate import SHEET_CELL, worst_sheet
-from splatseg.cli.pick import parse_click
+from splatseg.cli.prompts import parse_click
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import Case, Query, iou
-from splatseg.files import read_tensors
 from splatseg.masks import read_label_map
 from splatseg.pictures import HIGHLIGHT
 from splatseg.scene import load_scene, read_ply
-from splatseg.segmentation import Click
+from splatseg.segmentation import Click, load_selection
 
 MIN_PICK_IOU = 0.7  # of the red ball in the view that is clicked; seeds 0 to 2 have 0.99
 
@@ -167,8 +166,8 @@ def test_pick_writes_masks_gaussians_and_an_overview(
     assert mask.shape == (72, 96) and set(np.unique(mask)) == {0, 255}
     assert np.count_nonzero(mask) == result["pixels"]["view_0"]
     assert iou(mask > 0, truth) > MIN_PICK_IOU
-    selected = read_tensors(folder / "selection.safetensors")[0]["selected"]
     scene = load_scene(scene_copy)
+    selected = load_selection(folder / "selection.safetensors", scene).selected
     assert result["gaussians"] == int(selected.sum()) > 0
     assert torch.equal(read_ply(folder / "gaussians.ply").means, scene.gaussians.means[selected])
     with Image.open(folder / "overview.png") as overview:

@@ -1,7 +1,7 @@
 """`splatseg pick`."""
 
-import re
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,22 +13,29 @@ from splatseg.capture.resampling import resize
 from splatseg.cli.device import Device, choose_device
 from splatseg.cli.images import photo_or_render, save_image, save_mask
 from splatseg.cli.output import Output
+from splatseg.cli.prompts import Asked, prompts_for, read_objects
 from splatseg.errors import SplatsegError
-from splatseg.files import replacing_folder, write_tensors
+from splatseg.files import replacing_folder, write_bytes
 from splatseg.masks import read_label_map
 from splatseg.masks.levels import Level
-from splatseg.pictures import contact_sheet, highlight, mark, scaled
+from splatseg.pictures import contact_sheet, highlight, mark, number_labels, paint_labels, scaled
 from splatseg.scene import Scene, load_scene, write_ply
 from splatseg.segmentation import (
     QUERY_RADIUS,
     THRESHOLD,
     Click,
-    photo_masks,
-    query_features,
-    select_gaussians,
+    Operation,
+    Picker,
+    Selection,
+    combined,
+    grown,
+    load_selection,
+    save_selection,
 )
 
-WRITTEN = {"masks", "gaussians.ply", "selection.safetensors", "overview.png"}
+SELECTION = "selection.safetensors"
+WRITTEN = {"masks", "gaussians.ply", SELECTION, "overview.png"}
+WRITTEN |= {"labels", "selections", "objects.json"}  # of many objects
 SHEET_VIEWS = 6
 SHEET_COLUMNS = 3
 SHEET_CELL = 420  # pixels
@@ -36,18 +43,38 @@ SHEET_CELL = 420  # pixels
 
 @dataclass(frozen=True)
 class Pick:
-    """Pick an object by clicking on it: its mask in every view, and its Gaussians."""
+    """Pick an object, by clicks or other prompts: its mask in every view, and its Gaussians."""
 
     scene: tyro.conf.Positional[Path]
     """Scene folder, as written by train."""
-    at: tyro.conf.UseAppendAction[list[str]]
-    """FRAME:X,Y on the photo as shipped; give it again for more clicks on the same object."""
+    at: tyro.conf.UseAppendAction[list[str]] = field(default_factory=list)
+    """FRAME:X,Y on the photo as shipped; again for more clicks on the same object, in any views."""
+    not_at: tyro.conf.UseAppendAction[list[str]] = field(default_factory=list)
+    """FRAME:X,Y on what does not belong to it."""
+    box: tyro.conf.UseAppendAction[list[str]] = field(default_factory=list)
+    """FRAME:X0,Y0,X1,Y1 around the object in a photo."""
+    scribble: tyro.conf.UseAppendAction[list[str]] = field(default_factory=list)
+    """FRAME:X,Y,X,Y,... a line over the things that belong to it."""
+    mask: tyro.conf.UseAppendAction[list[str]] = field(default_factory=list)
+    """FRAME:FILE, a mask of the object in a photo, nonzero inside."""
+    gaussian: tyro.conf.UseAppendAction[list[int]] = field(default_factory=list)
+    """Row of a Gaussian of the object in scene.ply, from 0."""
+    points: Path | None = None
+    """JSON file with the prompts of many objects; gives a label map for each view instead."""
     level: Level = "whole"
-    """What a click means: the whole object, or the part or subpart of it that was clicked."""
+    """What a prompt means: the whole object, or the part or subpart of it."""
+    add: tyro.conf.UseAppendAction[list[str]] = field(default_factory=list)
+    """An earlier pick of this scene, by its name or its selection.safetensors: add it."""
+    subtract: tyro.conf.UseAppendAction[list[str]] = field(default_factory=list)
+    """The same: take it away."""
+    intersect: tyro.conf.UseAppendAction[list[str]] = field(default_factory=list)
+    """The same: keep what is in both."""
+    grow: int = 0
+    """Grow the selection by so many Gaussians on all sides; below 0 it shrinks."""
     name: str = "object"
     """Name of the pick: the folder SCENE/picks/NAME."""
     threshold: float = THRESHOLD
-    """Cosine similarity to a click from which a pixel belongs to the object."""
+    """Cosine similarity to a prompt from which a pixel belongs to the object."""
     query_radius: int = QUERY_RADIUS
     """A click's query is the mean over the pixels this far around it; 0: its own, as published."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
@@ -57,37 +84,125 @@ class Pick:
     """Print one JSON object on stdout, and nothing else there."""
 
     def run(self, out: Output) -> dict[str, Any]:
-        """Write masks, Gaussians and an overview."""
+        """Write masks, Gaussians and an overview; of many objects, label maps."""
         if not -1 <= self.threshold <= 1:
             raise SplatsegError(f"--threshold is {self.threshold}; expected a cosine in [-1, 1]")
-        scene = load_scene(self.scene).at(self.level).to(choose_device(self.device))
-        clicks = [parse_click(text) for text in self.at]
-        queries = query_features(scene.gaussians, scene.frames, clicks, self.query_radius)
+        scene = load_scene(self.scene).to(choose_device(self.device))
+        asked = prompts_for(
+            self.at, self.not_at, self.box, self.scribble, self.mask, self.gaussian, self.level
+        )
+        if self.points is not None:
+            return self._pick_many(scene, asked, out)
+        return self._pick_one(scene, asked, out)
+
+    def _pick_one(self, scene: Scene, asked: Asked, out: Output) -> dict[str, Any]:
         folder = self._folder()
+        training = sum(1 for frame in scene.frames if not frame.is_test)
+        with out.progress("selecting", training) as line:
+            picker = Picker(scene, lambda done, total: line.update(done))
+            selection = self._selection(picker, asked)
         pixels: dict[str, int] = {}
         with replacing_folder(folder) as new:
-            masks = photo_masks(scene.gaussians, scene.frames, queries, self.threshold)
             with out.progress("masks", len(scene.frames)) as line:
-                for done, (frame, mask) in enumerate(masks, start=1):
-                    pixels[frame.name] = int(mask.sum())
-                    save_mask(new / "masks" / f"{frame.name}.png", mask)
+                for done, (name, mask) in enumerate(picker.masks(selection), start=1):
+                    pixels[name] = int(mask.sum())
+                    save_mask(new / "masks" / f"{name}.png", mask)
                     line.update(done)
-            training = [frame for frame in scene.frames if not frame.is_test]
-            chosen = select_gaussians(scene.gaussians, training, queries, self.threshold)
-            if bool(chosen.any()):
-                write_ply(new / "gaussians.ply", scene.gaussians.select(chosen))
-            write_tensors(new / "selection.safetensors", {"selected": chosen}, {})
+            count = int(selection.selected.sum())
+            if count > 0:
+                write_ply(new / "gaussians.ply", scene.gaussians.select(selection.selected))
+            save_selection(new / SELECTION, selection)
+            clicks = [prompt for prompt in asked.positive if isinstance(prompt, Click)]
             self._write_sheet(new / "overview.png", scene, clicks, pixels, folder=new)
-        count = int(chosen.sum())
         shown = sum(1 for size in pixels.values() if size > 0)
+        if selection.queries is not None and selection.queries.level != self.level:
+            out.say(f"at the level {selection.queries.level}, which tells the prompts apart")
         out.say(f"{count} Gaussians; the object shows in {shown} of {len(pixels)} views")
         out.wrote(folder / "masks", "one PNG per photo, in the photo's own pixels")
         if count > 0:
             out.wrote(folder / "gaussians.ply", "the object, for any 3DGS viewer")
         else:
             out.say("no Gaussian is mostly inside these masks, so there is no gaussians.ply")
+        out.wrote(folder / SELECTION, "to combine, extract, remove or render it later")
         out.wrote(folder / "overview.png", "look here first")
         return {"pick": str(folder), "gaussians": count, "pixels": pixels}
+
+    def _selection(self, picker: Picker, asked: Asked) -> Selection:
+        """What the prompts select, combined with earlier picks, grown or shrunk."""
+        selection: Selection | None = None
+        if asked.positive or asked.negative:
+            selection = self._picked(picker, asked, is_exact=True)
+        combinations: list[tuple[Operation, list[str]]] = [
+            ("add", self.add),
+            ("subtract", self.subtract),
+            ("intersect", self.intersect),
+        ]
+        for operation, names in combinations:
+            for name in names:
+                earlier = load_selection(self._earlier(name), picker.scene)
+                if selection is not None:
+                    selection = combined(selection, earlier, operation)
+                elif operation == "add":
+                    selection = earlier
+        if selection is None:
+            raise SplatsegError(
+                "nothing is picked; expected --at FRAME:X,Y, another prompt (--box, --scribble, "
+                "--mask, --gaussian, --points), or --add with an earlier pick"
+            )
+        return grown(selection, picker.scene.gaussians, self.grow)
+
+    def _picked(self, picker: Picker, asked: Asked, is_exact: bool) -> Selection:
+        return picker.pick(
+            asked.positive,
+            asked.negative,
+            asked.level,
+            self.threshold,
+            self.query_radius,
+            is_exact,
+        )
+
+    def _earlier(self, name: str) -> Path:
+        """The selection of an earlier pick: a file, its folder, or its name in this scene."""
+        places = [Path(name), Path(name) / SELECTION, self.scene / "picks" / name / SELECTION]
+        for place in places:
+            if place.is_file():
+                return place
+        raise SplatsegError(
+            f"there is no pick {name}; expected a selection.safetensors, the folder of a pick, or "
+            f"the name of one in {self.scene / 'picks'}"
+        )
+
+    def _pick_many(self, scene: Scene, asked: Asked, out: Output) -> dict[str, Any]:
+        """A label map for each view, and the table of what the labels are."""
+        assert self.points is not None
+        if asked.positive or asked.negative or self.add or self.subtract or self.intersect:
+            raise SplatsegError("--points goes with no other prompt; put all of them into its file")
+        objects, folder = read_objects(self.points, self.level), self._folder()
+        training = [frame for frame in scene.frames if not frame.is_test]
+        with out.progress("selecting", len(training)) as line:
+            picker = Picker(scene, lambda done, total: line.update(done))
+            asks = objects.values()
+            selections = [self._picked(picker, each, is_exact=False) for each in asks]
+        rows = [
+            {"id": number, "name": name, "gaussians": int(selection.selected.sum())}
+            for number, (name, selection) in enumerate(
+                zip(objects, selections, strict=True), start=1
+            )
+        ]
+        with replacing_folder(folder) as new, out.progress("labels", len(scene.frames)) as line:
+            for done, frame in enumerate(scene.frames, start=1):
+                labels = picker.label_map(selections, frame.name)
+                dtype = np.uint8 if len(objects) < 256 else np.uint16
+                save_image(new / "labels" / f"{frame.name}.png", labels.astype(dtype))
+                line.update(done)
+            for row, selection in zip(rows, selections, strict=True):
+                save_selection(new / "selections" / f"{row['id']}.safetensors", selection)
+            write_bytes(new / "objects.json", json.dumps(rows, indent=1).encode())
+            self._write_label_sheet(new, scene, len(objects))
+        out.table([{key: str(value) for key, value in row.items()} for row in rows])
+        out.wrote(folder / "labels", "a label map per photo: 0 = none, the ids of objects.json")
+        out.wrote(folder / "overview.png", "look here first")
+        return {"pick": str(folder), "objects": rows}
 
     def _folder(self) -> Path:
         """Where to write; refuses to put a pick in the place of anything but a pick."""
@@ -110,7 +225,8 @@ class Pick:
         """The clicked photos, ringed, and a spread of views with the object highlighted."""
         frames = {frame.name: frame for frame in scene.frames}
         clicked = dict.fromkeys(click.frame for click in clicks)
-        seen = [name for name, size in pixels.items() if size > 0 and name not in clicked]
+        others = [name for name in pixels if name not in clicked]
+        seen = [name for name in others if pixels[name] > 0] or others
         wanted = max(1, SHEET_VIEWS - len(clicked))
         spread = [
             seen[i] for i in np.linspace(0, len(seen) - 1, min(wanted, len(seen))).astype(int)
@@ -137,12 +253,16 @@ class Pick:
             cell = mark(cell, click.x * width / lens.width, click.y * height / lens.height)
         return cell
 
-
-def parse_click(text: str) -> Click:
-    """FRAME:X,Y; whole numbers name a pixel, so they mean its centre."""
-    match = re.fullmatch(r"(.+):(\d+(?:\.\d*)?),(\d+(?:\.\d*)?)", text)
-    if match is None:
-        raise SplatsegError(f"--at {text} is not FRAME:X,Y, as in frame_00012:320,240")
-    frame, *xy = match.groups()
-    x, y = (float(number) + (0.5 if number.isdigit() else 0.0) for number in xy)
-    return Click(frame, x, y)
+    def _write_label_sheet(self, folder: Path, scene: Scene, count: int) -> None:
+        """A spread of views, each beside its label map."""
+        frames = scene.frames
+        chosen = np.linspace(0, len(frames) - 1, min(SHEET_COLUMNS, len(frames))).astype(int)
+        rows = []
+        for frame in [frames[i] for i in chosen]:
+            photo = scaled(photo_or_render(scene, frame), SHEET_CELL)
+            height, width = photo.shape[:2]
+            labels = read_label_map(folder / "labels" / f"{frame.name}.png")
+            ids = resize(labels, width, height, nearest=True)
+            rows.append([photo, number_labels(paint_labels(ids, count), ids)])
+        captions = ["photo", "objects, with their ids"]
+        save_image(folder / "overview.png", contact_sheet(rows, captions, SHEET_CELL))

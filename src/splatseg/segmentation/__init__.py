@@ -7,10 +7,9 @@ from splatseg.segmentation.feature_maps import (
     similarity_map,
     view_similarity,
 )
+from splatseg.segmentation.picker import Picker
 from splatseg.segmentation.picking import (
     QUERY_RADIUS,
-    THRESHOLD,
-    Click,
     Selection3D,
     on_photo,
     photo_masks,
@@ -19,20 +18,49 @@ from splatseg.segmentation.picking import (
     select_gaussians,
     select_objects,
 )
+from splatseg.segmentation.prompts import (
+    THRESHOLD,
+    Box,
+    Click,
+    GaussianId,
+    Mask,
+    Prompt,
+    Scribble,
+)
+from splatseg.segmentation.selection import (
+    Operation,
+    Selection,
+    combined,
+    grown,
+    load_selection,
+    save_selection,
+)
 
 __all__ = [
     "QUERY_RADIUS",
     "THRESHOLD",
+    "Box",
     "Click",
     "FeatureMap",
+    "GaussianId",
+    "Mask",
+    "Operation",
+    "Picker",
+    "Prompt",
+    "Scribble",
+    "Selection",
     "Selection3D",
     "cluster_gaussians",
+    "combined",
     "feature_map",
+    "grown",
+    "load_selection",
     "on_photo",
     "photo_masks",
     "photo_similarity",
     "query_features",
     "render_labels",
+    "save_selection",
     "select_gaussians",
     "select_objects",
     "similarity_map",

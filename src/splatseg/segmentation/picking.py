@@ -11,8 +11,7 @@ is only constrained through what it is blended with, so that is unreliable; here
 training views vote, each pixel with the weight by which it saw the Gaussian.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -24,23 +23,15 @@ from torch import Tensor
 from splatseg.capture import Frame, Lens
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
-from splatseg.render import project, render, splat
+from splatseg.render import View, project, render, splat
 from splatseg.segmentation.feature_maps import MIN_COVERAGE, view_similarities, view_similarity
+from splatseg.segmentation.prompts import THRESHOLD, Click
 
-THRESHOLD = 0.7  # Eq. 6
 QUERY_RADIUS = 1  # pixels of the working image; 0 is the paper's single pixel
 MIN_VOTE_SHARE = 0.5  # of a Gaussian's visible weight that must lie in the object's masks
+MIN_VOTES = 1e-12  # only avoids 0 / 0
 
 Selection3D = Literal["votes", "features"]
-
-
-@dataclass(frozen=True)
-class Click:
-    """A point on a photo as shipped, in pixels; (0.5, 0.5) is the first pixel's centre."""
-
-    frame: str
-    x: float
-    y: float
 
 
 def query_features(
@@ -62,20 +53,31 @@ def query_features(
         )
     if radius < 0:
         raise SplatsegError(f"the query radius is {radius}; expected 0 or more pixels")
-    by_name = {frame.name: frame for frame in frames}
-    return torch.stack([_query(gaussians, by_name, click, radius) for click in clicks])
+    asked = [(frame_named(frames, click.frame), click) for click in clicks]
+    return torch.stack(
+        [
+            click_query(gaussians, project(gaussians, frame.camera), frame, click, radius)
+            for frame, click in asked
+        ]
+    )
 
 
-def _query(
-    gaussians: Gaussians, frames: dict[str, Frame], click: Click, radius: int
+def frame_named(frames: Sequence[Frame], name: str) -> Frame:
+    """The frame of that name; a sentence if there is none."""
+    for frame in frames:
+        if frame.name == name:
+            return frame
+    some = ", ".join(sorted(frame.name for frame in frames)[:3])
+    raise SplatsegError(f"there is no frame {name}; the scene has {some}, ...")
+
+
+def click_query(
+    gaussians: Gaussians, view: View, frame: Frame, click: Click, radius: int = QUERY_RADIUS
 ) -> Float[Tensor, " f"]:
-    if click.frame not in frames:
-        some = ", ".join(sorted(frames)[:3])
-        raise SplatsegError(f"there is no frame {click.frame}; the scene has {some}, ...")
-    frame = frames[click.frame]
+    """The unit feature under a click on a frame, whose `view` is given: see `query_features`."""
     pixels = _neighbourhood(_working_pixel(frame, click), radius, frame)
     with torch.no_grad():
-        samples = render(project(gaussians, frame.camera), gaussians.features, pixels)
+        samples = render(view, gaussians.features, pixels)
     covered = samples.alpha >= MIN_COVERAGE
     if not bool(covered[0]):
         raise SplatsegError(
@@ -168,10 +170,27 @@ def select_objects(
         own = F.normalize(gaussians.features, dim=1)
         similar = [(own @ queries.T).amax(dim=1) >= threshold for queries in objects]
         return torch.stack(similar, dim=1)
-    votes = torch.zeros(len(gaussians), len(objects) + 1, device=gaussians.means.device)
+
+    def inside(frame: Frame, view: View) -> Bool[Tensor, "k h w"]:
+        return view_similarities(gaussians, view, objects) >= threshold
+
+    return vote_shares(gaussians, frames, len(objects), inside) > MIN_VOTE_SHARE
+
+
+def vote_shares(
+    gaussians: Gaussians,
+    frames: Sequence[Frame],
+    count: int,
+    masks: Callable[[Frame, View], Bool[Tensor, "k h w"]],
+) -> Float[Tensor, "n k"]:
+    """How much of what `frames` see of each Gaussian lies in each of `count` things' `masks`.
+
+    By blending weight, in [0, 1]; 0 where no view sees it.
+    """
+    votes = torch.zeros(len(gaussians), count + 1, device=gaussians.means.device)
     for frame in frames:
         view = project(gaussians, frame.camera)
-        inside = view_similarities(gaussians, view, objects) >= threshold
+        inside = masks(frame, view)
         everywhere = inside.new_ones(1, *inside.shape[1:])
         votes += splat(view, torch.cat([inside, everywhere]).permute(1, 2, 0).float())
-    return votes[:, :-1] > MIN_VOTE_SHARE * votes[:, -1:]
+    return votes[:, :-1] / votes[:, -1:].clamp_min(MIN_VOTES)

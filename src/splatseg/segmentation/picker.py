@@ -1,0 +1,283 @@
+"""Answering prompts on a scene, interactively: what answers share is kept.
+
+A prompt's mask in a view is Eq. 6 on the rendered features. Its Gaussians are found by the same
+rule on their *seen features*: the mean of the unit features of the pixels that a Gaussian is seen
+in, over all training views, weighted by how much of the pixel it is. A Gaussian's own feature is
+unreliable (see picking.py); what it is seen under is not, and takes a matrix product to ask.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from splatseg.capture import Frame
+from splatseg.errors import SplatsegError
+from splatseg.gaussians import Gaussians
+from splatseg.masks.levels import LEVELS, Level
+from splatseg.render import View, project, splat
+from splatseg.scene import Scene
+from splatseg.segmentation.feature_maps import FeatureMap, feature_map, similarity_map
+from splatseg.segmentation.picking import (
+    QUERY_RADIUS,
+    click_query,
+    frame_named,
+    on_photo,
+    vote_shares,
+)
+from splatseg.segmentation.prompts import (
+    THRESHOLD,
+    Box,
+    Click,
+    GaussianId,
+    Mask,
+    Prompt,
+    Scribble,
+    region_queries,
+)
+from splatseg.segmentation.selection import (
+    Queries,
+    Selection,
+    fingerprint,
+    level_checksum,
+    refuse_other_scene,
+    weights_margin,
+)
+
+KEPT_VIEWS = 4  # feature maps, some 20 MB each at 640x480
+
+Report = Callable[[int, int], None]
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Picker:
+    """Prompts to selections, and selections to masks, on one scene.
+
+    The first answer of a level takes as long as rendering all training views; further ones
+    milliseconds. `report(done, total)` counts these views.
+    """
+
+    def __init__(self, scene: Scene, report: Report = lambda done, total: None) -> None:
+        if scene.gaussians.features.shape[1] == 0:
+            raise SplatsegError(
+                "the scene has no segmentation features (it was trained with --preset rgb); train "
+                "it with masks first"
+            )
+        self.scene = scene
+        self.fingerprint = fingerprint(scene.gaussians)
+        self._report = report
+        self._seen: dict[Level, Float[Tensor, "n f"]] = {}
+        self._views: OrderedDict[str, View] = OrderedDict()
+        self._maps: OrderedDict[tuple[Level, str], FeatureMap] = OrderedDict()
+
+    def pick(
+        self,
+        positive: Sequence[Prompt],
+        negative: Sequence[Prompt] = (),
+        level: Level = "whole",
+        threshold: float = THRESHOLD,
+        radius: int = QUERY_RADIUS,
+        is_exact: bool = False,
+    ) -> Selection:
+        """What the `positive` prompts point at, without what the `negative` ones do.
+
+        An exact selection is not asked of the seen features: the object's masks in the training
+        views vote, which takes as long as rendering them. A Gaussian's weight is then its share in
+        these masks, soft at the object's border; else it is 0 or 1. Masks are the same.
+
+        Where both point at one thing of `level`, the next finer level is asked that tells them
+        apart: a click on a cup and a negative one on its handle give the cup without it.
+
+        Raises:
+            SplatsegError: no positive prompt, one that points at nothing, or no level tells
+                positive and negative ones apart.
+        """
+        if not positive:
+            raise SplatsegError("there is no prompt for what to select, only for what not to")
+        for candidate in self._levels_from(level):
+            wanted = self._asked(positive, candidate, threshold, radius)
+            unwanted = self._asked(negative, candidate, threshold, radius)
+            if not bool((wanted @ unwanted.T >= threshold).any()):
+                checksum = level_checksum(self.scene, candidate) or ""
+                queries = Queries(candidate, wanted, unwanted, threshold, checksum)
+                return self._selection(positive, negative, queries, is_exact)
+        raise SplatsegError(
+            f"{_told(positive)} and, to leave out, {_told(negative)} are on one thing at every "
+            "level of the scene; move one of them, or leave the second away"
+        )
+
+    def margin(self, selection: Selection, frame: str) -> Float[np.ndarray, "h w"]:
+        """By how much each pixel of a frame's photo belongs to the selection: 0 or more inside.
+
+        Of prompts, the cosine beyond their threshold; of weights, the share beyond a half.
+        """
+        refuse_other_scene(selection, self.fingerprint)
+        at = frame_named(self.scene.frames, frame)
+        queries = selection.queries
+        if queries is None:
+            margin = weights_margin(self.scene.gaussians, self._view(at), selection.weights)
+        else:
+            margin = query_margin(queries, self._map(queries.level, at))
+        return on_photo(margin.cpu().numpy(), at.lens)
+
+    def mask(self, selection: Selection, frame: str) -> Bool[np.ndarray, "h w"]:
+        """The selection's mask in a frame, in pixels of its photo as shipped."""
+        return self.margin(selection, frame) >= 0
+
+    def label_map(self, selections: Sequence[Selection], frame: str) -> Int[np.ndarray, "h w"]:
+        """Which of the selections each pixel of a frame's photo shows, from 1; 0 for none.
+
+        Where several do, that with the largest margin. Levels are rendered once for all.
+        """
+        margins = np.stack([self.margin(selection, frame) for selection in selections])
+        return np.where(margins.max(axis=0) >= 0, margins.argmax(axis=0) + 1, 0)
+
+    def masks(
+        self, selection: Selection, frames: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, Bool[np.ndarray, "h w"]]]:
+        """The masks in these frames, by default all, one after the other."""
+        names = [frame.name for frame in self.scene.frames] if frames is None else frames
+        for name in names:
+            yield name, self.mask(selection, name)
+
+    def seen_features(self, level: Level = "whole") -> Float[Tensor, "n f"]:
+        """The unit feature that each Gaussian is seen under; 0 where no training view sees it."""
+        if level not in self._seen:
+            gaussians = self._at(level)
+            total = torch.zeros_like(gaussians.features)
+            training = self._training()
+            for done, frame in enumerate(training):
+                self._report(done, len(training))
+                view = project(gaussians, frame.camera)
+                total += splat(view, feature_map(gaussians, view).features)
+            self._seen[level] = F.normalize(total, dim=1)
+        return self._seen[level]
+
+    def _levels_from(self, level: Level) -> list[Level]:
+        """`level` and those that the scene has below it."""
+        there: list[Level] = [
+            name for name in LEVELS if name == "whole" or name in self.scene.levels
+        ]
+        return [level, *there[there.index(level) + 1 :]] if level in there else [level]
+
+    def _at(self, level: Level) -> Gaussians:
+        return self.scene.at(level).gaussians
+
+    def _asked(
+        self, prompts: Sequence[Prompt], level: Level, threshold: float, radius: int
+    ) -> Float[Tensor, "q f"]:
+        found = [self._queries(prompt, level, threshold, radius) for prompt in prompts]
+        return torch.cat([self._at(level).features[:0], *found])
+
+    def _queries(
+        self, prompt: Prompt, level: Level, threshold: float, radius: int
+    ) -> Float[Tensor, "q f"]:
+        if isinstance(prompt, GaussianId):
+            return self._gaussian_query(prompt, level)[None]
+        frame = frame_named(self.scene.frames, prompt.frame)
+        if isinstance(prompt, Click):
+            return click_query(self._at(level), self._view(frame), frame, prompt, radius)[None]
+        return region_queries(prompt, frame, self._map(level, frame), threshold)
+
+    def _gaussian_query(self, prompt: GaussianId, level: Level) -> Float[Tensor, " f"]:
+        count = len(self.scene.gaussians)
+        if not 0 <= prompt.index < count:
+            raise SplatsegError(
+                f"there is no Gaussian {prompt.index}; the scene has {count}, counted from 0"
+            )
+        feature = self.seen_features(level)[prompt.index]
+        if not bool(feature.any()):
+            raise SplatsegError(
+                f"no training view sees Gaussian {prompt.index}, so nothing is known of it; name "
+                "another"
+            )
+        return feature
+
+    def _selection(
+        self,
+        positive: Sequence[Prompt],
+        negative: Sequence[Prompt],
+        queries: Queries,
+        is_exact: bool,
+    ) -> Selection:
+        if is_exact:
+            weights = self._voted(queries)
+        else:
+            seen = self.seen_features(queries.level)
+            known = FeatureMap(seen[None], seen.any(dim=1)[None])
+            weights = (query_margin(queries, known)[0] >= 0).float()
+        made = f"{_told(positive)}, level {queries.level}, cosine {queries.threshold:g}"
+        if negative:
+            made += f", without {_told(negative)}"
+        return Selection(weights, self.fingerprint, (made,), queries)
+
+    def _voted(self, queries: Queries) -> Float[Tensor, " n"]:
+        """The share of each Gaussian that lies in the object's masks in the training views."""
+        gaussians, training = self._at(queries.level), self._training()
+        done = iter(range(len(training)))
+
+        def inside(frame: Frame, view: View) -> Bool[Tensor, "1 h w"]:
+            self._report(next(done), len(training))
+            return query_margin(queries, feature_map(gaussians, view))[None] >= 0
+
+        return vote_shares(gaussians, training, 1, inside)[:, 0]
+
+    def _training(self) -> list[Frame]:
+        return [frame for frame in self.scene.frames if not frame.is_test]
+
+    def _view(self, frame: Frame) -> View:
+        """The projected scene; levels share it."""
+        return _kept(self._views, frame.name, lambda: project(self.scene.gaussians, frame.camera))
+
+    def _map(self, level: Level, frame: Frame) -> FeatureMap:
+        return _kept(
+            self._maps,
+            (level, frame.name),
+            lambda: feature_map(self._at(level), self._view(frame)),
+        )
+
+
+def query_margin(queries: Queries, features: FeatureMap) -> Float[Tensor, "h w"]:
+    """By how much each pixel belongs: 0 or more inside (Eq. 6, and nearest to no unwanted one)."""
+    similarity = similarity_map(features, queries.positive)
+    margin = similarity - queries.threshold
+    if len(queries.negative) > 0:
+        margin = torch.minimum(margin, similarity - similarity_map(features, queries.negative))
+    return margin
+
+
+def _told(prompts: Sequence[Prompt]) -> str:
+    """The prompts in words."""
+    return " and ".join(_told_one(prompt) for prompt in prompts)
+
+
+def _told_one(prompt: Prompt) -> str:
+    match prompt:
+        case GaussianId():
+            return f"Gaussian {prompt.index}"
+        case Click():
+            return f"click at {prompt.x:g},{prompt.y:g} in {prompt.frame}"
+        case Box():
+            edges = ",".join(f"{edge:g}" for edge in (prompt.x0, prompt.y0, prompt.x1, prompt.y1))
+            return f"box {edges} in {prompt.frame}"
+        case Scribble():
+            x, y = prompt.points[0]
+            return f"scribble from {x:g},{y:g} in {prompt.frame}"
+        case Mask():
+            return f"mask in {prompt.frame}"
+
+
+def _kept(cache: OrderedDict[Key, Value], key: Key, make: Callable[[], Value]) -> Value:
+    """The value of `key`, made if it is not kept; the least lately used gives way."""
+    if key not in cache:
+        cache[key] = make()
+    cache.move_to_end(key)
+    if len(cache) > KEPT_VIEWS:
+        cache.popitem(last=False)
+    return cache[key]

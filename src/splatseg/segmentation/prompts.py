@@ -1,0 +1,143 @@
+"""What a person or a program can point with, and the features that it points at.
+
+Places are pixels of the photo as shipped; (0.5, 0.5) is the first pixel's centre.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from splatseg.capture import Frame
+from splatseg.errors import SplatsegError
+from splatseg.segmentation.feature_maps import FeatureMap, similarity_map
+
+THRESHOLD = 0.7  # Eq. 6
+SAMPLES = 2000  # pixels of a region that are looked at
+MIN_HELD = 0.5  # the share of a thing's pixels in a view that a mask must hold, to mean it
+MIN_STROKE = 0.1  # the share of a scribble that lies on a thing, to mean it
+STROKE_WIDTH = 3  # pixels of the working image
+
+
+@dataclass(frozen=True)
+class Click:
+    """A point."""
+
+    frame: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """The one thing that fills a box best."""
+
+    frame: str
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True)
+class Scribble:
+    """The things under a line through points."""
+
+    frame: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """The things that a mask holds; of any size, it shows the whole photo."""
+
+    frame: str
+    mask: Bool[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True)
+class GaussianId:
+    """The thing that a Gaussian belongs to, by its row."""
+
+    index: int
+
+
+Region = Box | Scribble | Mask
+Prompt = Click | Region | GaussianId
+
+
+def region_queries(
+    region: Region, frame: Frame, features: FeatureMap, threshold: float = THRESHOLD
+) -> Float[Tensor, "q f"]:
+    """The unit features that `region` means, of its view's `features`.
+
+    Raises:
+        SplatsegError: it covers no pixel on which something was reconstructed.
+    """
+    inside = _inside(region, frame).to(features.covered.device) & features.covered
+    if not bool(inside.any()):
+        kind = type(region).__name__.lower()
+        raise SplatsegError(
+            f"the {kind} in {region.frame} covers nothing that was reconstructed; draw it over the "
+            f"object, in pixels of the photo, which is {frame.lens.width}x{frame.lens.height}"
+        )
+    things, shares = things_in(features.features[inside], threshold)
+    if isinstance(region, Scribble):
+        return things[shares >= min(MIN_STROKE, float(shares.max()))]
+    shown = torch.stack([similarity_map(features, thing[None]) >= threshold for thing in things])
+    held = (shown & inside).sum(dim=(1, 2)) / shown.sum(dim=(1, 2)).clamp_min(1)
+    if isinstance(region, Mask):
+        return things[held >= min(MIN_HELD, float(held.max()))]
+    filled = (shown & inside).sum(dim=(1, 2)) / inside.sum()
+    return things[(held * filled).argmax()][None]
+
+
+def things_in(
+    features: Float[Tensor, "p f"], threshold: float = THRESHOLD
+) -> tuple[Float[Tensor, "k f"], Float[Tensor, " k"]]:
+    """The features of the things that pixels show, and the share of the pixels that each has.
+
+    The pixel with most others alike (a cosine of `threshold` or more) stands for the first thing,
+    whose feature is their mean; what is left, for the next. At most SAMPLES pixels are asked.
+    """
+    samples = features[:: -(-len(features) // SAMPLES)]
+    alike = samples @ samples.T >= threshold
+    left = torch.ones(len(samples), dtype=torch.bool, device=samples.device)
+    things, shares = [], []
+    while bool(left.any()):
+        counts = torch.where(left, (alike & left).sum(dim=1), 0)
+        members = alike[counts.argmax()] & left
+        things.append(F.normalize(samples[members].mean(dim=0), dim=0))
+        shares.append(members.sum() / len(samples))
+        left &= ~members
+    return torch.stack(things), torch.stack(shares)
+
+
+def _inside(region: Region, frame: Frame) -> Bool[Tensor, "h w"]:
+    """The pixels of the working image that a region covers."""
+    if isinstance(region, Mask):
+        drawn = frame.lens.warp_to_working(region.mask, frame.camera, nearest=True)
+        return torch.from_numpy(np.array(drawn, dtype=bool))
+    photo = Image.new("1", (frame.lens.width, frame.lens.height))
+    draw = ImageDraw.Draw(photo)
+    if isinstance(region, Box):
+        draw.rectangle(_rectangle(region), fill=1)
+    else:
+        width = round(STROKE_WIDTH * frame.lens.width / frame.camera.width)
+        draw.line(region.points, fill=1, width=max(1, width))
+    drawn = frame.lens.warp_to_working(np.asarray(photo), frame.camera, nearest=True)
+    return torch.from_numpy(np.array(drawn, dtype=bool))
+
+
+def _rectangle(box: Box) -> list[int]:
+    """The first and the last pixel that a box covers, as Pillow counts them."""
+    if not (box.x0 < box.x1 and box.y0 < box.y1):
+        raise SplatsegError(
+            f"the box {box.x0:g},{box.y0:g},{box.x1:g},{box.y1:g} in {box.frame} is empty; "
+            "expected the left, upper, right and lower edge"
+        )
+    return [round(box.x0), round(box.y0), round(box.x1) - 1, round(box.y1) - 1]
