@@ -6,6 +6,7 @@ holds the spherical-harmonic coefficients of colour, DC first; colour = 0.5 + Σ
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,6 +45,15 @@ class Gaussians:
     def scales(self) -> Float[Tensor, "n 3"]:
         """Standard deviations along the Gaussian's own axes, world units."""
         return torch.exp(self.log_scales)
+
+    @property
+    def footprints(self) -> Float[Tensor, " n"]:
+        """Opacity times the area of the broad side, its ellipse of one standard deviation.
+
+        In float64: a scene's largest and smallest areas are many orders of magnitude apart.
+        """
+        two_largest = self.scales.double().topk(2, dim=1).values
+        return self.opacities.double() * math.pi * two_largest.prod(dim=1)
 
     def tensors(self) -> dict[str, Tensor]:
         """Field name to tensor, in declaration order."""

@@ -205,6 +205,18 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
+def captioned_sheet(
+    cells: Sequence[AnyRGB], captions: Sequence[str], columns: int, cell_width: int
+) -> AnyRGB:
+    """Pictures of one size in rows of `columns`, each under a caption of its own."""
+    blank = [np.full_like(cells[0], BACKGROUND)] * (-len(cells) % columns)
+    filled = [*cells, *blank]
+    starts = range(0, len(filled), columns)
+    rows = [(filled[i : i + columns], captions[i : i + columns]) for i in starts]
+    sheets = [contact_sheet([row], above, cell_width) for row, above in rows]
+    return np.vstack(sheets)
+
+
 def scaled(image: AnyRGB, width: int) -> AnyRGB:
     """The image at another width, with its proportions."""
     picture = Image.fromarray(image)

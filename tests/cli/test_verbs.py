@@ -22,8 +22,9 @@ from splatseg.errors import SplatsegError
 from splatseg.evaluation import Case, Query, iou
 from splatseg.masks import read_label_map
 from splatseg.pictures import HIGHLIGHT
-from splatseg.scene import load_scene, read_ply
+from splatseg.scene import load_scene, read_ply, save_labels
 from splatseg.segmentation import Click, load_selection
+from splatseg.segmentation.bodies import FLOATER
 
 MIN_PICK_IOU = 0.7  # of the red ball in the view that is clicked; seeds 0 to 2 have 0.99
 
@@ -231,13 +232,18 @@ def test_a_malformed_click_is_refused(text: str) -> None:
 
 def test_cluster_render_evaluate_in_turn(scene_copy: Path, synthetic, run_json: Json) -> None:
     found = run_json("cluster", scene_copy)
-    objects = json.loads((scene_copy / "objects.json").read_text())
+    objects = json.loads((scene_copy / "objects.json").read_text())["objects"]
     assert found["objects"] == objects and len(objects) >= 3
     labels = load_scene(scene_copy).labels
     assert labels is not None
-    assert [row["gaussians"] for row in objects] == torch.bincount(labels)[1:].tolist()
-    assert found["unassigned"] == int((labels == 0).sum())
+    counts = torch.bincount(labels.clamp_min(0))
+    assert [row["gaussians"] for row in objects] == counts[1:].tolist()
+    assert found["floaters"] == int((labels == FLOATER).sum())
+    assert found["unassigned"] + found["floaters"] == int(counts[0])
     assert (scene_copy / "clusters.png").is_file()
+    assert (scene_copy / "objects.png").is_file()
+    thumbnails = {path.name for path in (scene_copy / "objects").iterdir()}
+    assert thumbnails == {f"{row['id']}.png" for row in objects}
 
     rendered = run_json("render", scene_copy)
     assert rendered["views"] == 2
@@ -257,6 +263,18 @@ def test_cluster_render_evaluate_in_turn(scene_copy: Path, synthetic, run_json: 
     assert set(metrics["click"]) == {"miou", "mbiou", "biou2"}
     assert set(metrics["click3d"]) == {"miou"}  # the capture does not say where the objects are
     assert set(metrics["objects"]) == {"miou", "pq", "sq", "rq"}
+
+
+def test_objects_keep_the_ids_that_they_had(scene_copy: Path, run_json: Json) -> None:
+    first = run_json("cluster", scene_copy)
+    labels = load_scene(scene_copy).labels
+    assert labels is not None
+    save_labels(scene_copy, torch.where(labels > 0, labels + 10, labels))
+
+    again = run_json("cluster", scene_copy)
+    assert [row["id"] for row in again["objects"]] == [row["id"] + 10 for row in first["objects"]]
+    fresh = run_json("cluster", scene_copy, "--fresh-ids")
+    assert fresh == first
 
 
 @pytest.mark.parametrize("protocol", ["click", "click3", "random-click"])
@@ -367,7 +385,7 @@ def test_people_read_a_table(scene_copy: Path, synthetic, capsys) -> None:
     for text in ("red ball", "miou", "click3/1: miou 0.", "with each object's worst click"):
         assert text in shown
     assert main(["cluster", str(scene_copy)]) == 0
-    assert "objects;" in capsys.readouterr().out
+    assert "3 objects, and 1 of the background;" in capsys.readouterr().out
     assert main([*command[:-1], "objects"]) == 0
     shown = capsys.readouterr().out
     for text in ("parts", "objects/1: miou 0.", "tp 3, fp 0, fn 0", "over-segmented 0"):

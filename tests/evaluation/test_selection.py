@@ -11,7 +11,7 @@ from splatseg.capture import Frame, Lens
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import LiftedTruth, Query, Truth, score_selections
 from splatseg.evaluation.run_clicks import lift_labels
-from splatseg.evaluation.selection import BOX_MARGIN, UNSEEN, footprints, voted_labels
+from splatseg.evaluation.selection import BOX_MARGIN, UNSEEN, voted_labels
 from splatseg.gaussians import Gaussians
 
 BOX = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
@@ -90,7 +90,7 @@ def test_a_footprint_is_the_broad_side():
     gaussians.log_scales.copy_(scales.log())
     gaussians.logit_opacities.copy_(opacities.logit())
     expected = [0.5 * 6 * math.pi, 0.5 * 6 * math.pi, 0.25 * 4 * math.pi]
-    assert footprints(gaussians).tolist() == pytest.approx(expected, rel=1e-6)
+    assert gaussians.footprints.tolist() == pytest.approx(expected, rel=1e-6)
 
 
 def test_most_votes_win():

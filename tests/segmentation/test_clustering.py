@@ -24,7 +24,6 @@ from splatseg.segmentation.clustering import (
     SAME_OBJECT,
     find_prototypes,
     merge_alike,
-    nearest_prototypes,
     region_features,
     regions_between_edges,
     renumbered,
@@ -66,17 +65,17 @@ def test_every_ball_is_a_cluster(trained: Scene, synthetic, labels: torch.Tensor
 
 
 def test_clusters_are_numbered_by_size(labels: torch.Tensor) -> None:
-    sizes = torch.bincount(labels)[1:]
+    sizes = torch.bincount(labels.clamp_min(0))[1:]
     assert len(sizes) >= 3
     assert (sizes > 0).all()
     assert torch.equal(sizes, sizes.sort(descending=True).values)
 
 
 def test_every_view_is_reported(trained: Scene) -> None:
-    calls: list[tuple[str, int, int]] = []
+    calls: list[tuple[int, int]] = []
     frames = trained.frames[:4]
     cluster_gaussians(trained.gaussians, frames, lambda *call: calls.append(call))
-    assert calls == [(s, i, 4) for s in ("finding regions", "voting") for i in range(4)]
+    assert calls == [(i, 4) for i in range(4)]
 
 
 def test_a_scene_without_features_has_no_clusters(trained: Scene) -> None:
@@ -200,22 +199,14 @@ def test_regions_without_a_cluster_are_refused() -> None:
         find_prototypes(apart, views=27)
 
 
-def test_pixels_take_the_nearest_prototype() -> None:
-    prototypes = torch.stack([axis(1), axis(2)])
-    shown = torch.tensor([[0, 1, 2, 3]])
-    assert nearest_prototypes(map_of(shown), prototypes).tolist() == [[0, 1, 2, 0]]
-    covered = torch.tensor([[True, False, True, True]])
-    assert nearest_prototypes(map_of(shown, covered), prototypes).tolist() == [[0, 0, 2, 0]]
-
-
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=30))
 def test_renumbering_orders_by_size_and_keeps_the_parts(values: list[int]) -> None:
     new = renumbered(torch.tensor(values, dtype=torch.long)).tolist()
     pairs = set(zip(values, new, strict=True))
     assert len(pairs) == len(set(values)) == len(set(new))  # one to one
-    assert all((old == 0) == (now == 0) for old, now in pairs)
-    ids = sorted(set(new) - {0})
+    assert all(old == now for old, now in pairs if old <= 0 or now <= 0)
+    ids = sorted(set(new) - {0, -1})
     assert ids == list(range(1, len(ids) + 1))
     sizes = [new.count(i) for i in ids]
     assert sizes == sorted(sizes, reverse=True)

@@ -20,10 +20,9 @@ from splatseg.evaluation.runner import evaluate
 from splatseg.files import write_bytes
 from splatseg.masks import Segments
 from splatseg.pictures import (
-    BACKGROUND,
     HIGHLIGHT,
     RGB,
-    contact_sheet,
+    captioned_sheet,
     paint_segments,
     scaled,
 )
@@ -110,16 +109,7 @@ def worst_sheet(scene: Scene, cases: Sequence[Case]) -> RGB:
     """Each case's photo with the predicted mask painted and the truth outlined."""
     cells = [_cell(scene, case) for case in cases]
     captions = [f"{case.iou:.2f} {case.name}, {case.frame}"[:CAPTION_LETTERS] for case in cases]
-    while len(cells) % SHEET_COLUMNS:
-        cells.append(np.full_like(cells[-1], BACKGROUND))
-    return np.vstack(
-        [
-            contact_sheet(
-                [cells[i : i + SHEET_COLUMNS]], captions[i : i + SHEET_COLUMNS], SHEET_CELL
-            )
-            for i in range(0, len(cells), SHEET_COLUMNS)
-        ]
-    )
+    return captioned_sheet(cells, captions, SHEET_COLUMNS, SHEET_CELL)
 
 
 def _cell(scene: Scene, case: Case) -> RGB:

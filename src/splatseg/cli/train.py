@@ -20,7 +20,15 @@ from splatseg.training import PRESETS, Preset, Progress, TrainConfig, train
 from splatseg.training.state import CHECKPOINT, check_identity, run_identity
 
 DEFAULT_PRESET: Preset = "plus"
-DERIVED = ("objects.json", "clusters.png", "picks", "renders", "evaluation")
+DERIVED = (
+    "objects.json",
+    "objects",
+    "objects.png",
+    "clusters.png",
+    "picks",
+    "renders",
+    "evaluation",
+)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from splatseg.evaluation.protocols import ClickProtocol
 from splatseg.evaluation.reports import clicks_report, selections_report
 from splatseg.evaluation.selection import (
     LiftedTruth,
-    footprints,
     score_selections,
     voted_labels,
 )
@@ -76,7 +75,7 @@ def run_click3d(
     truth = load_truth(root, sizes)
     lifted = LiftedTruth(
         means=gaussians.means.cpu(),
-        footprints=footprints(gaussians).cpu(),
+        footprints=gaussians.footprints.cpu(),
         labels=lift_labels(gaussians, training, truth).cpu(),
         names=truth.names,
         boxes=load_boxes(root),

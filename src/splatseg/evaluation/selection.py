@@ -5,7 +5,6 @@ far from it. Gaussians count by their footprint, for a scene may describe the sa
 small or few large ones.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,6 @@ from torch import Tensor
 from splatseg.errors import SplatsegError
 from splatseg.evaluation.clicks import Query
 from splatseg.evaluation.truth import Box
-from splatseg.gaussians import Gaussians
 
 UNSEEN = -1  # the label of a Gaussian that no view with truth sees
 BOX_MARGIN = 0.02  # world units, which are metres in captures with `points_gt.npz`
@@ -49,15 +47,6 @@ class SelectionScore:
     iou: float
     outside: float | None
     """None where the object's box is not known."""
-
-
-def footprints(gaussians: Gaussians) -> Float[Tensor, " n"]:
-    """Opacity times the area of the Gaussian's broad side, its ellipse of one standard deviation.
-
-    In float64: a scene's largest and smallest areas are many orders of magnitude apart.
-    """
-    two_largest = gaussians.scales.double().topk(2, dim=1).values
-    return gaussians.opacities.double() * math.pi * two_largest.prod(dim=1)
 
 
 def voted_labels(votes: Float[Tensor, "n c"], ids: Int[Tensor, " c"]) -> Int[Tensor, " n"]:

@@ -3,7 +3,8 @@
     scene.ply             the Gaussians, as any 3DGS viewer reads them
     features.safetensors  "features" [n, f] float16, one row for each row of scene.ply; of finer
                           levels than whole objects, if any, "features.part", "features.subpart"
-    labels.safetensors    "labels" [n], object ids, 0 = none; after `splatseg cluster`
+    labels.safetensors    "labels" [n], object ids, 0 = none, -1 = floater; "labels.part",
+                          "labels.subpart", ids of parts; after `splatseg cluster`
     manifest.json         configuration, capture, frames, metrics, checksums of the above
 
 Other files and folders in it (checkpoints/, picks/, renders/) are left alone.
@@ -53,7 +54,9 @@ class Scene:
     """The resolved training configuration."""
     metrics: dict[str, Any]
     labels: Int[Tensor, " n"] | None = None
-    """Object id of each Gaussian, 0 = none."""
+    """Object id of each Gaussian, 0 = none, -1 = a floater; objects may be background."""
+    parts: Mapping[Level, Int[Tensor, " n"]] = field(default_factory=dict)
+    """Of finer levels: the part of its object that each Gaussian is in, 0 = none."""
     levels: Mapping[Level, Float[Tensor, "n f"]] = field(default_factory=dict)
     """Features of the levels that are finer than whole objects, the coarser first."""
 
@@ -63,6 +66,7 @@ class Scene:
             self,
             gaussians=self.gaussians.to(device),
             labels=None if self.labels is None else self.labels.to(device),
+            parts={level: labels.to(device) for level, labels in self.parts.items()},
             levels={level: features.to(device) for level, features in self.levels.items()},
         )
 
@@ -94,7 +98,7 @@ def save_scene(folder: Path, scene: Scene) -> None:
         features = {"features": scene.gaussians.features.half()}
         write_tensors(staging / FEATURES, features | levels, {})
         if scene.labels is not None:
-            _write_labels(staging / LABELS, scene.labels, count)
+            _write_labels(staging / LABELS, scene.labels, scene.parts, count)
         manifest = Manifest(
             capture=scene.capture,
             gaussians=count,
@@ -117,9 +121,15 @@ def load_scene(folder: Path) -> Scene:
         _verify(folder, name, manifest)
     gaussians = read_ply(_current(folder, PLY))
     path, count = _current(folder, FEATURES), len(gaussians)
-    labels = None
+    labels: Tensor | None = None
+    parts: dict[Level, Tensor] = {}
     if LABELS in manifest.files:
-        labels = _read_rows(_current(folder, LABELS), "labels", count)
+        ids = _current(folder, LABELS)
+        labels = _read_rows(ids, "labels", count)
+        there = read_tensors(ids)[0]
+        for level in manifest.levels:
+            if _part_tensor(level) in there:
+                parts[level] = _read_rows(ids, _part_tensor(level), count)
     return Scene(
         gaussians=replace(gaussians, features=_read_rows(path, "features", count).float()),
         frames=manifest.frames,
@@ -127,17 +137,20 @@ def load_scene(folder: Path) -> Scene:
         config=manifest.config,
         metrics=manifest.metrics,
         labels=labels,
+        parts=parts,
         levels={
             level: _read_rows(path, _tensor(level), count).float() for level in manifest.levels
         },
     )
 
 
-def save_labels(folder: Path, labels: Int[Tensor, " n"]) -> None:
+def save_labels(
+    folder: Path, labels: Int[Tensor, " n"], parts: Mapping[Level, Int[Tensor, " n"]] | None = None
+) -> None:
     """Give the scene in `folder` an object id for each Gaussian; its other files stay."""
     manifest = _read_manifest(folder)
     with _saving(folder) as staging:
-        _write_labels(staging / LABELS, labels, manifest.gaussians)
+        _write_labels(staging / LABELS, labels, parts or {}, manifest.gaussians)
         files = manifest.files | _checksums(staging)
         write_manifest(staging / MANIFEST, replace(manifest, files=files))
 
@@ -221,9 +234,18 @@ def _tensor(level: Level) -> str:
     return f"features.{level}"
 
 
-def _write_labels(path: Path, labels: Int[Tensor, " n"], count: int) -> None:
-    _refuse_other_length(path, labels, count)
-    write_tensors(path, {"labels": labels}, {})
+def _part_tensor(level: Level) -> str:
+    """What the ids of parts are called in their file."""
+    return f"labels.{level}"
+
+
+def _write_labels(
+    path: Path, labels: Int[Tensor, " n"], parts: Mapping[Level, Int[Tensor, " n"]], count: int
+) -> None:
+    tensors = {"labels": labels} | {_part_tensor(level): ids for level, ids in parts.items()}
+    for tensor in tensors.values():
+        _refuse_other_length(path, tensor, count)
+    write_tensors(path, tensors, {})
 
 
 def _read_rows(path: Path, name: str, count: int) -> Tensor:

@@ -8,10 +8,11 @@ same whatever their size:
 1. regions: connected pixels between the edges of the feature map; each gives one mean feature;
 2. HDBSCAN over the regions of all training views; a cluster's prototype is its mean, and
    prototypes so alike that a click on one would select the other (Eq. 6) are one object;
-3. every pixel takes its nearest prototype, and the pixels vote: each Gaussian gets the label that
-   it is seen most under, weighted by its blending weight.
+3. every Gaussian takes the prototype nearest to the feature that it is seen under;
+4. what is apart in space is apart: see bodies.py.
 
-Label 0 is "no object": similar to no prototype, or seen by no view.
+Label 0 is "no object": similar to no prototype, or seen by no view. FLOATER (-1) are Gaussians away
+from all things.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,8 +31,9 @@ from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.render import project
-from splatseg.render.labels import label_image, splat_labels
-from splatseg.segmentation.feature_maps import FeatureMap, feature_map
+from splatseg.render.labels import label_image
+from splatseg.segmentation.bodies import separate_bodies
+from splatseg.segmentation.feature_maps import FeatureMap, seen_features
 
 # Blending softens edges over a few pixels, along which neighbours are all alike: so pixels this far
 # apart are compared, and those less alike lie on an edge.
@@ -43,37 +45,34 @@ MIN_REGION_PIXELS = 30
 MIN_VIEW_SHARE = 0.15  # a cluster has regions in about this share of the views, at least
 MIN_CLUSTER_REGIONS = 3
 MIN_SAMPLES = 3  # HDBSCAN's density estimate
-SAME_OBJECT = 0.7  # Eq. 6's threshold, between prototypes and from a pixel to its prototype
+SAME_OBJECT = 0.7  # Eq. 6's threshold, between prototypes and from a Gaussian to its prototype
 
 
 def cluster_gaussians(
     gaussians: Gaussians,
     frames: Sequence[Frame],
-    report: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Int[Tensor, " n"]:
-    """An object id for every Gaussian, from 1 by decreasing number of Gaussians; 0 = none.
+    """An object id for every Gaussian, from 1 by decreasing number; 0 = none, FLOATER.
 
-    `frames` are the views that vote. `report(stage, done, total)` is told of every view.
+    `frames` are the views that it is asked of; `report(done, total)` counts them.
 
     Raises:
         SplatsegError: the scene has no features, or they form no cluster.
     """
     if gaussians.features.shape[1] == 0:
         raise SplatsegError("the scene has no segmentation features; train it with masks first")
-    regions = []
-    for done, frame in enumerate(frames):
-        report("finding regions", done, len(frames))
-        regions.append(region_features(feature_map(gaussians, project(gaussians, frame.camera))))
-    device = gaussians.means.device
-    prototypes = find_prototypes(torch.cat(regions).cpu(), views=len(frames)).to(device)
-    votes = torch.zeros(len(gaussians), len(prototypes) + 1, device=device)
-    for done, frame in enumerate(frames):
-        report("voting", done, len(frames))
-        view = project(gaussians, frame.camera)
-        labels = nearest_prototypes(feature_map(gaussians, view), prototypes)
-        votes += splat_labels(view, labels, votes.shape[1])
-    labels = votes.argmax(dim=1)  # no votes at all: label 0
-    return renumbered(labels)
+    regions: list[Float[Tensor, "_ f"]] = []
+
+    def visit(index: int, features: FeatureMap) -> None:
+        report(index, len(frames))
+        regions.append(region_features(features))
+
+    seen = seen_features(gaussians, frames, visit)
+    prototypes = find_prototypes(torch.cat(regions).cpu(), views=len(frames)).to(seen.device)
+    similarity, nearest = (seen @ prototypes.T).max(dim=1)
+    labels = torch.where(similarity >= SAME_OBJECT, nearest + 1, 0)
+    return renumbered(separate_bodies(labels, gaussians))
 
 
 def region_features(features: FeatureMap) -> Float[Tensor, "r f"]:
@@ -139,24 +138,14 @@ def _hdbscan(smallest: int) -> HDBSCAN:
     return HDBSCAN(min_cluster_size=smallest, min_samples=MIN_SAMPLES, copy=copy)
 
 
-def nearest_prototypes(
-    features: FeatureMap, prototypes: Float[Tensor, "c f"]
-) -> Int[Tensor, "h w"]:
-    """Each pixel's prototype, counted from 1; 0 on background and where none is similar."""
-    planar = features.features.permute(2, 0, 1).flatten(1)
-    similarity, index = (prototypes @ planar).max(dim=0)
-    index = torch.where(similarity >= SAME_OBJECT, index + 1, 0)
-    return torch.where(features.covered, index.unflatten(0, features.covered.shape), 0)
-
-
 def renumbered(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """Ids from 1 by decreasing size, without gaps; 0 stays 0."""
-    sizes = torch.bincount(labels, minlength=1)
+    """Ids from 1 by decreasing size, without gaps; those up to 0 stay."""
+    sizes = torch.bincount(labels.clamp_min(0), minlength=1)
     sizes[0] = 0
     order = torch.argsort(sizes, descending=True, stable=True)[: int((sizes > 0).sum())]
     new_id = torch.zeros_like(sizes)
     new_id[order] = torch.arange(1, len(order) + 1, device=order.device)
-    return new_id[labels]
+    return torch.where(labels > 0, new_id[labels.clamp_min(0)], labels)
 
 
 def render_labels(
@@ -164,6 +153,6 @@ def render_labels(
 ) -> Int[Tensor, "h w"]:
     """Which object each pixel of the working image shows: the label with most blending weight.
 
-    0 on background, and where Gaussians without an object prevail.
+    0 on background, and where Gaussians without an object, or floaters, prevail.
     """
-    return label_image(project(gaussians, frame.camera), labels)
+    return label_image(project(gaussians, frame.camera), labels.clamp_min(0))

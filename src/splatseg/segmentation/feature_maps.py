@@ -1,14 +1,16 @@
 """Rendered segmentation features of a view, and where they are defined."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatseg.capture import Frame
 from splatseg.gaussians import Gaussians
-from splatseg.render import View, render
+from splatseg.render import View, project, render, splat
 from splatseg.render.labels import MIN_COVERAGE
 
 MIN_LENGTH = 1e-12  # of a rendered feature; only avoids 0 / 0
@@ -29,6 +31,26 @@ def feature_map(gaussians: Gaussians, view: View) -> FeatureMap:
         rendered = render(view, gaussians.features)
         unit = rendered.image / _lengths(rendered.image)[..., None]
         return FeatureMap(unit, rendered.alpha >= MIN_COVERAGE)
+
+
+def seen_features(
+    gaussians: Gaussians,
+    frames: Sequence[Frame],
+    visit: Callable[[int, FeatureMap], None] = lambda index, features: None,
+) -> Float[Tensor, "n f"]:
+    """The unit feature that each Gaussian is seen under; 0 where none of `frames` sees it.
+
+    The mean of the unit features of the pixels that it is seen in, by blending weight. A Gaussian's
+    own feature is only known through what it is blended with; this is what pixels show of it.
+    `visit(index, features)` is given each view's map.
+    """
+    total = torch.zeros_like(gaussians.features)
+    for index, frame in enumerate(frames):
+        view = project(gaussians, frame.camera)
+        features = feature_map(gaussians, view)
+        total += splat(view, features.features)
+        visit(index, features)
+    return F.normalize(total, dim=1)
 
 
 def view_similarity(

@@ -1,15 +1,41 @@
 """The objects of a clustered scene as a table."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from splatseg.capture import Frame
 from splatseg.gaussians import SH_DC, Gaussians
+from splatseg.render import project
+from splatseg.render.labels import label_image
 
 BOX_QUANTILES = (0.02, 0.98)  # floaters would stretch a box around all Gaussians
+MIN_SHOWN = 50  # pixels of the working image from which a view shows a thing
+BORDER = 3  # pixels along the image's edge: what reaches them is cut
+MIN_CUT = 0.5  # the share of the views showing a thing that cut it, for it to be background
+MIN_VIEWS = 0.15  # the share of all views that show an object, at least
+MAX_PART = 0.8  # of its object's Gaussians; more, and it is the object again
+SAME_THING = 0.5  # IoU from which a thing keeps the id that it had
+
+Kind = Literal["object", "background"]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Where views show a thing."""
+
+    views: int
+    """That show at least MIN_SHOWN pixels of it."""
+    kind: Kind
+    """Background is what most of these views cut, such as a table, and what hardly any shows."""
+    best: str | None
+    """The frame that shows most of it, whole if one does."""
 
 
 @dataclass(frozen=True)
@@ -17,37 +43,129 @@ class SceneObject:
     """One object of a scene; lengths in world units."""
 
     id: int
+    kind: Kind
     gaussians: int
+    views: int
+    """Training views that show it."""
     center: tuple[float, float, float]
     """Median of the Gaussians' centres."""
     size: tuple[float, float, float]
     """Sides of the axis-aligned box that holds the Gaussians but for a few outliers."""
     color: tuple[int, int, int]
     """Mean base colour weighted by opacity, 0 to 255."""
+    parent: int | None = None
+    """Of a part: the id of the thing, one level up, that it is a part of."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict."""
         return asdict(self)
 
 
-def object_table(gaussians: Gaussians, labels: Int[Tensor, " n"]) -> list[SceneObject]:
-    """A row for every id above 0 that has Gaussians, by id."""
+def object_table(
+    gaussians: Gaussians,
+    labels: Int[Tensor, " n"],
+    seen: Mapping[int, Sighting],
+    parents: Mapping[int, int] | None = None,
+) -> list[SceneObject]:
+    """A row for every id above 0 that has Gaussians, by id; `parents` are those of parts."""
     ids = torch.unique(labels[labels > 0]).tolist()
-    return [_describe(gaussians, labels == object_id, object_id) for object_id in ids]
+    return [
+        _describe(gaussians, labels == thing, thing, seen[thing], (parents or {}).get(thing))
+        for thing in ids
+    ]
 
 
-def _describe(gaussians: Gaussians, inside: Bool[Tensor, " n"], object_id: int) -> SceneObject:
+def sightings(
+    gaussians: Gaussians,
+    labels: Int[Tensor, " n"],
+    frames: Sequence[Frame],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[int, Sighting]:
+    """Where `frames` show each id from 1 to the largest of `labels`."""
+    count = max(0, int(labels.max())) + 1
+    pixels = np.zeros((len(frames), count), dtype=np.int64)
+    is_cut = np.zeros((len(frames), count), dtype=bool)
+    for index, frame in enumerate(frames):
+        report(index, len(frames))
+        shown = label_image(project(gaussians, frame.camera), labels.clamp_min(0)).cpu().numpy()
+        pixels[index] = np.bincount(shown.ravel(), minlength=count)
+        inner = shown[BORDER:-BORDER, BORDER:-BORDER]
+        is_cut[index] = pixels[index] > np.bincount(inner.ravel(), minlength=count)
+    found = {}
+    for thing in range(1, count):
+        shows = pixels[:, thing] >= MIN_SHOWN
+        whole = shows & ~is_cut[:, thing]
+        is_rare = shows.sum() < MIN_VIEWS * len(frames)
+        best = np.where(whole if whole.any() else shows, pixels[:, thing], 0)
+        found[thing] = Sighting(
+            views=int(shows.sum()),
+            kind="background" if is_rare or whole.sum() <= MIN_CUT * shows.sum() else "object",
+            best=frames[int(best.argmax())].name if best.any() else None,
+        )
+    return found
+
+
+def parts_within(
+    parts: Int[Tensor, " n"], wholes: Int[Tensor, " n"]
+) -> tuple[Int[Tensor, " n"], dict[int, int]]:
+    """Those of `parts` that are parts of a thing of `wholes`, and the thing of each.
+
+    A part that is its whole thing, but for some Gaussians, is none.
+    """
+    kept = torch.zeros_like(parts)
+    parents: dict[int, int] = {}
+    for part in torch.unique(parts[parts > 0]).tolist():
+        inside = parts == part
+        owners, counts = torch.unique(wholes[inside], return_counts=True)
+        owner = int(owners[counts.argmax()])
+        within = inside & (wholes == owner)
+        if owner > 0 and int(within.sum()) <= MAX_PART * int((wholes == owner).sum()):
+            kept[within] = part
+            parents[part] = owner
+    return kept, parents
+
+
+def with_earlier_ids(labels: Int[Tensor, " n"], before: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """`labels` with each thing under the id that it had `before`; new things get new ids.
+
+    The ids are assigned so that the sum of IoUs, of those of SAME_THING or more, is largest.
+    """
+    new, old = labels.clamp_min(0).cpu().numpy(), before.clamp_min(0).cpu().numpy()
+    shared = np.zeros((int(new.max(initial=0)) + 1, int(old.max(initial=0)) + 1))
+    np.add.at(shared, (new, old), 1)
+    either = shared.sum(axis=1)[:, None] + shared.sum(axis=0) - shared
+    iou = (shared / np.maximum(either, 1))[1:, 1:]
+    rows, columns = linear_sum_assignment(np.where(iou >= SAME_THING, iou, 0), maximize=True)
+    ids = np.zeros(len(shared), dtype=np.int64)
+    same = iou[rows, columns] >= SAME_THING
+    ids[rows[same] + 1] = columns[same] + 1
+    fresh = np.setdiff1d(np.unique(new[new > 0]), rows[same] + 1)
+    ids[fresh] = np.arange(shared.shape[1], shared.shape[1] + len(fresh))
+    renamed = torch.from_numpy(ids).to(labels.device)[labels.clamp_min(0)]
+    return torch.where(labels > 0, renamed, labels)
+
+
+def _describe(
+    gaussians: Gaussians,
+    inside: Bool[Tensor, " n"],
+    thing: int,
+    seen: Sighting,
+    parent: int | None,
+) -> SceneObject:
     means = gaussians.means[inside]
     low, high = (torch.quantile(means, q, dim=0) for q in BOX_QUANTILES)
     weights = gaussians.opacities[inside][:, None]
     base = (0.5 + SH_DC * gaussians.sh[inside, 0]).clamp(0, 1)
     color = (base * weights).sum(dim=0) / weights.sum()
     return SceneObject(
-        id=object_id,
+        id=thing,
+        kind=seen.kind,
         gaussians=int(inside.sum()),
+        views=seen.views,
         center=_triple(means.median(dim=0).values),
         size=_triple(high - low),
         color=tuple((color * 255).round().int().tolist()),
+        parent=parent,
     )
 
 

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -20,9 +19,14 @@ from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.masks.levels import LEVELS, Level
-from splatseg.render import View, project, splat
+from splatseg.render import View, project
 from splatseg.scene import Scene
-from splatseg.segmentation.feature_maps import FeatureMap, feature_map, similarity_map
+from splatseg.segmentation.feature_maps import (
+    FeatureMap,
+    feature_map,
+    seen_features,
+    similarity_map,
+)
 from splatseg.segmentation.picking import (
     QUERY_RADIUS,
     click_query,
@@ -149,14 +153,10 @@ class Picker:
     def seen_features(self, level: Level = "whole") -> Float[Tensor, "n f"]:
         """The unit feature that each Gaussian is seen under; 0 where no training view sees it."""
         if level not in self._seen:
-            gaussians = self._at(level)
-            total = torch.zeros_like(gaussians.features)
             training = self._training()
-            for done, frame in enumerate(training):
-                self._report(done, len(training))
-                view = project(gaussians, frame.camera)
-                total += splat(view, feature_map(gaussians, view).features)
-            self._seen[level] = F.normalize(total, dim=1)
+            self._seen[level] = seen_features(
+                self._at(level), training, lambda done, _: self._report(done, len(training))
+            )
         return self._seen[level]
 
     def _levels_from(self, level: Level) -> list[Level]:
