@@ -12,7 +12,7 @@ from splatseg.cameras import Camera
 from splatseg.capture import Frame, Lens
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import open_3d_ovs, open_lerf_mask
-from splatseg.evaluation.prompt_truth import read_mask
+from splatseg.masks import read_mask
 
 TEST = {"cam0/0003", "cam0/0005", "cam1/0005"}
 

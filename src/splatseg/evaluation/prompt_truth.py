@@ -14,10 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Bool
-from PIL import Image
-
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 
@@ -71,21 +67,6 @@ def open_3d_ovs(folder: Path, frames: Sequence[Frame]) -> PromptTruth:
         for frame, files in views.items()
     }
     return PromptTruth(tuple(classes), in_views)
-
-
-def read_mask(path: Path, above: int) -> Bool[np.ndarray, "h w"]:
-    """Where the image, in grey, is brighter than `above` (0 to 255)."""
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            grey = np.asarray(image.convert("L"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SplatsegError(f"{path} cannot be read as PNG ({error}); write it again") from error
-    if 0 < grey.max() <= above:
-        raise SplatsegError(
-            f"{path} is at most {grey.max()} bright and inside begins above {above}; expected a "
-            "mask with 255 inside"
-        )
-    return grey > above
 
 
 def _open_views(

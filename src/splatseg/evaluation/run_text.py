@@ -16,12 +16,12 @@ from splatseg.evaluation.prompt_truth import (
     PromptTruth,
     open_3d_ovs,
     open_lerf_mask,
-    read_mask,
 )
 from splatseg.evaluation.protocols import PromptProtocol
 from splatseg.evaluation.reports import prompts_report
 from splatseg.evaluation.text import score_prompts
 from splatseg.gaussians import Gaussians
+from splatseg.masks import read_mask
 from splatseg.render import project
 from splatseg.scene import Scene
 from splatseg.segmentation import THRESHOLD, feature_map, photo_similarity

@@ -8,7 +8,8 @@ from jaxtyping import Bool
 
 from splatseg.capture.resampling import resize
 from splatseg.evaluation.metrics import MaskScores, mean_scores, score_mask
-from splatseg.evaluation.prompt_truth import TRUTH_LEVEL, PromptTruth, read_mask
+from splatseg.evaluation.prompt_truth import TRUTH_LEVEL, PromptTruth
+from splatseg.masks import read_mask
 
 PredictMask = Callable[[str, str], Bool[np.ndarray, "h w"] | None]
 """A view's frame and a prompt to a mask of any size; None where there is no answer."""

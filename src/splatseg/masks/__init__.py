@@ -2,6 +2,7 @@
 
 from splatseg.masks.files import (
     read_label_map,
+    read_mask,
     read_segments,
     write_label_map,
     write_segments,
@@ -24,6 +25,7 @@ __all__ = [
     "mask_statistics",
     "open_masks",
     "read_label_map",
+    "read_mask",
     "read_segments",
     "write_label_map",
     "write_segments",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer, UInt
+from jaxtyping import Bool, Float, Integer, UInt
 from PIL import Image
 
 from splatseg.errors import SplatsegError
@@ -113,6 +113,25 @@ def read_ids(path: Path) -> Integer[np.ndarray, "h w"]:
     if mode == "RGB":
         return pixels.astype(np.int32) @ COLOR_DIGITS
     return _labels(path, mode, pixels)
+
+
+def read_mask(path: Path, above: int) -> Bool[np.ndarray, "h w"]:
+    """Where a PNG, in grey, is brighter than `above` (0 to 255).
+
+    Raises:
+        SplatsegError: it cannot be read, or is not black and yet nowhere so bright.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            grey = np.asarray(image.convert("L"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise SplatsegError(f"{path} cannot be read as PNG ({error}); write it again") from error
+    if 0 < grey.max() <= above:
+        raise SplatsegError(
+            f"{path} is at most {grey.max()} bright and inside begins above {above}; expected a "
+            "mask with 255 inside"
+        )
+    return grey > above
 
 
 def write_label_map(path: Path, label_map: Integer[np.ndarray, "h w"]) -> None:

@@ -151,7 +151,7 @@ def test_the_cache_folder_of_each_system(monkeypatch, platform, variables, expec
 
 def test_choosing_loads_no_library_that_is_not_needed():
     code = (
-        "import sys, splatseg.masks.generation.models\n"
+        "import sys, splatseg.masks.generation.models, splatseg.text\n"
         "print(sorted({'onnxruntime', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,14 +2,10 @@
 
 SAM 1, 2 and 3, each in the class that answers points and boxes: checkpoints of the whole SAM 2 and
 3, which also follow objects in videos, are read as far as that class goes. transformers' own
-processors of SAM 2 and 3 need torchvision, so the photo is laid on the square here. Weights are
-read from safetensors only: other files can run code when they are loaded.
+processors of SAM 2 and 3 need torchvision, so the photo is laid on the square here.
 """
 
-import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +15,15 @@ from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from splatseg.errors import SplatsegError
-from splatseg.files import cannot_read
+from splatseg.hf_models import (
+    CONFIG,
+    WEIGHT_FILES,
+    has_weights,
+    import_transformers,
+    load_model,
+    read_settings,
+)
+from splatseg.hf_models import fetch as fetch_files
 from splatseg.masks.generation.canvas import (
     IMAGENET_DEVIATION,
     IMAGENET_MEAN,
@@ -31,11 +35,10 @@ from splatseg.masks.generation.canvas import (
 from splatseg.masks.generation.mask_decoder import PROMPTS_AT_ONCE, MaskDecoder
 from splatseg.masks.generation.segmenter import EncodedPhoto, Prediction
 
-CONFIG = "config.json"
 # The first that exists and says something: files of transformers up to 4, and since.
 PROCESSOR_CONFIGS = ("preprocessor_config.json", "processor_config.json")
-WEIGHTS = "model*.safetensors"
-NEEDED_FILES = [CONFIG, *PROCESSOR_CONFIGS, WEIGHTS, f"{WEIGHTS}.index.json"]
+NEEDED_FILES = (CONFIG, *PROCESSOR_CONFIGS, *WEIGHT_FILES)
+DEFAULT_MODEL = "facebook/sam-vit-base"
 HALF = np.full(3, 127.5, dtype=np.float32)
 
 
@@ -92,7 +95,8 @@ class HfSegmenter:
         self.name = name
         family = _family(folder)
         self._mean, self._deviation = _colour_statistics(folder, family)
-        self._model = _load(folder).to(device=device, dtype=torch.float32).eval()
+        loader = import_transformers().AutoModelForMaskGeneration
+        self._model = load_model(loader, folder).to(device)
         self._decoder = None if family.is_squashed else _mask_decoder(self._model)
         self._device = device
         side = self._model.config.prompt_encoder_config.image_size
@@ -182,40 +186,12 @@ class HfSegmenter:
 
 
 def fetch(model: str) -> Path:
-    """The folder with a model of the Hugging Face hub: from its cache, else downloaded into it."""
-    try:
-        from huggingface_hub import errors, snapshot_download
-    except ImportError as error:
-        raise _missing_transformers() from error
-    try:
-        with suppress(errors.LocalEntryNotFoundError):
-            folder = snapshot_download(model, allow_patterns=NEEDED_FILES, local_files_only=True)
-            if _is_whole(Path(folder)):
-                return Path(folder)
-        return Path(snapshot_download(model, allow_patterns=NEEDED_FILES))
-    except errors.GatedRepoError as error:
-        raise SplatsegError(
-            f"the Hugging Face hub gives {model} only to those who accepted its licence: do so on "
-            "the model's page, and log in with `hf auth login`"
-        ) from error
-    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise SplatsegError(
-            f"{model} is neither a folder nor a model of the Hugging Face hub; expected one of "
-            "them, such as facebook/sam-vit-base"
-        ) from error
-    except OSError as error:
-        raise SplatsegError(
-            f"{model} is no folder, and the Hugging Face hub does not give it ({_reason(error)}); "
-            "expected the folder of a model, or access to the hub"
-        ) from error
-
-
-def _is_whole(folder: Path) -> bool:
-    return (folder / CONFIG).is_file() and any(folder.glob(WEIGHTS))
+    """The folder with a model of the Hugging Face hub."""
+    return fetch_files(model, NEEDED_FILES, has_weights, example=DEFAULT_MODEL)
 
 
 def _family(folder: Path) -> Family:
-    kind = _read_object(folder / CONFIG).get("model_type")
+    kind = read_settings(folder / CONFIG).get("model_type")
     if kind not in FAMILIES:
         raise SplatsegError(
             f"{folder / CONFIG} is of a model of type {kind}; expected one that answers points: "
@@ -229,7 +205,7 @@ def _colour_statistics(folder: Path, family: Family) -> tuple[np.ndarray, np.nda
     for path in (folder / name for name in PROCESSOR_CONFIGS):
         if not path.is_file():
             continue
-        settings = _read_object(path)
+        settings = read_settings(path)
         settings = settings.get("image_processor", settings)
         if isinstance(settings, dict) and {"image_mean", "image_std"} <= settings.keys():
             return _colour(path, settings["image_mean"]), _colour(path, settings["image_std"])
@@ -246,48 +222,6 @@ def _colour(path: Path, values: Any) -> Float32[np.ndarray, " 3"]:
         ) from error
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    except ValueError as error:
-        raise SplatsegError(f"{path} is not valid JSON ({error}); get it again") from error
-    if not isinstance(content, dict):
-        raise SplatsegError(f"{path} is no JSON object; expected a model's configuration")
-    return content
-
-
-def _load(folder: Path) -> Any:
-    """The model, with all its weights."""
-    try:
-        import transformers
-    except ImportError as error:
-        raise _missing_transformers() from error
-    loader = transformers.AutoModelForMaskGeneration
-    try:
-        with _quiet(transformers.utils.logging):
-            model, report = loader.from_pretrained(
-                folder,
-                use_safetensors=True,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,  # they are reported instead, and refused below
-                output_loading_info=True,
-            )
-    except Exception as error:  # a user's files, and whatever transformers says about them
-        raise SplatsegError(
-            f"{folder} cannot be loaded ({_reason(error)}); expected a whole SAM: {CONFIG}, and "
-            "weights in model.safetensors (a .bin is not read, for it can run code)"
-        ) from error
-    wrong = sorted({*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])})
-    if wrong:
-        raise SplatsegError(
-            f"{len(wrong)} of the model's weights are missing in {folder} or have another size "
-            f"(first: {wrong[0]}); expected those of the model in its {CONFIG}: get it again"
-        )
-    return model
-
-
 def _mask_decoder(model: Any) -> MaskDecoder:
     """SAM 1's decoder with the model's weights: on a CPU three times as quick as transformers'."""
     weights = {}
@@ -302,29 +236,7 @@ def _mask_decoder(model: Any) -> MaskDecoder:
     return MaskDecoder(weights, config.num_attention_heads, config.layer_norm_eps)
 
 
-@contextmanager
-def _quiet(logging: Any) -> Iterator[None]:
-    """Keep transformers' warnings and bars off the terminal."""
-    level, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if has_bars:
-            logging.enable_progress_bar()
-
-
 def _logit_side(embeddings: Tensor | list[Tensor]) -> int:
     """SAM 1 has one embedding of a photo; of those of SAM 2 and 3 the last is the coarsest."""
     coarsest = embeddings if isinstance(embeddings, Tensor) else embeddings[-1]
     return LOGITS_PER_CELL * coarsest.shape[-1]
-
-
-def _missing_transformers() -> SplatsegError:
-    return SplatsegError("SAM by Hugging Face needs transformers: pip install splatseg[hf]")
-
-
-def _reason(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".:")

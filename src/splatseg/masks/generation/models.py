@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 
 from splatseg.errors import SplatsegError
-from splatseg.masks.generation.hf_sam import CONFIG, HfSegmenter, fetch
+from splatseg.hf_models import CONFIG
+from splatseg.masks.generation.hf_sam import DEFAULT_MODEL, HfSegmenter, fetch
 from splatseg.masks.generation.onnx_sam import OnnxSegmenter
 from splatseg.masks.generation.segmenter import Segmenter
 
-DEFAULT_MODEL = "facebook/sam-vit-base"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 EXPECTED = (
     "expected a folder with an encoder and a decoder in ONNX, a folder with a Hugging Face model "
