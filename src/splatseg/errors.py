@@ -9,3 +9,9 @@ class SplatsegError(Exception):
     """
 
     exit_code = 2
+
+
+class NothingFound(SplatsegError):
+    """The input is sound, but what it asks for is not there."""
+
+    exit_code = 3

@@ -5,15 +5,17 @@ Images are uint8 RGB arrays, H W 3.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, Integer, UInt8
+from jaxtyping import Bool, Float, Int64, Integer, UInt8, UInt16
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from torch import Tensor
 
+from splatseg.files import replacing_file
 from splatseg.masks import Segments
 from splatseg.segmentation import FeatureMap
 
@@ -222,3 +224,14 @@ def scaled(image: AnyRGB, width: int) -> AnyRGB:
     picture = Image.fromarray(image)
     height = max(1, round(picture.height * width / picture.width))
     return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def save_mask(path: Path, mask: Bool[np.ndarray, "h w"]) -> None:
+    """A mask as an 8-bit PNG, 255 inside."""
+    save_image(path, np.where(mask, np.uint8(255), np.uint8(0)))
+
+
+def save_image(path: Path, image: UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w"]) -> None:
+    """An image as PNG, whole or not at all."""
+    with replacing_file(path, image.nbytes) as new:
+        Image.fromarray(image).save(new, format="PNG")

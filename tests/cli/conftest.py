@@ -1,10 +1,11 @@
 """What the command line changes for the whole process is put back after each test."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
+from splatseg.cli import main
 from splatseg.render import engine
 
 
@@ -19,3 +20,20 @@ def same_threads_afterwards() -> Iterator[None]:
     torch.set_num_threads(1)
     if engine.is_available():
         engine.set_threads(0)  # one per core, the default
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that must fail: its one sentence."""
+
+    def run(*arguments: object) -> str:
+        capsys.readouterr()
+        status = main([*map(str, arguments), "--json"])
+        out, err = capsys.readouterr()
+        assert status == 2
+        assert out == ""
+        lines = [line for line in err.splitlines() if line.startswith("splatseg: ")]
+        assert len(lines) == 1 and "Traceback" not in err
+        return lines[0]
+
+    return run

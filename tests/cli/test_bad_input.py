@@ -23,23 +23,6 @@ QUICK = ("--iterations", "4", "--contrastive.interval", "1", "--spatial.interval
 Refused = Callable[..., str]
 
 
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Run a command that must fail: its one sentence."""
-
-    def run(*arguments: object) -> str:
-        capsys.readouterr()
-        status = main([*map(str, arguments), "--json"])
-        out, err = capsys.readouterr()
-        assert status == 2
-        assert out == ""
-        lines = [line for line in err.splitlines() if line.startswith("splatseg: ")]
-        assert len(lines) == 1 and "Traceback" not in err
-        return lines[0]
-
-    return run
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -321,8 +304,10 @@ def test_figures_of_prompts_without_their_files(
 ) -> None:
     command = ("evaluate", scene_copy, capture_copy, "--protocol")
     grounding = ("--grounding", capture_copy / "images")
-    assert "the protocol text needs --grounding FOLDER" in refused(*command, "text")
-    assert "--truth and --grounding are for" in refused(*command, "click", *grounding)
+    assert "the protocol text needs what finds its prompts" in refused(*command, "text")
+    assert "for the protocols text and 3d-ovs" in refused(*command, "click", *grounding)
+    both = (*grounding, "--boxes", capture_copy / "boxes.json")
+    assert "no flag for a detector or its boxes goes with it" in refused(*command, "text", *both)
     assert "test_mask; this protocol reads <view>/<prompt>.png" in refused(
         *command, "text", *grounding
     )
@@ -336,7 +321,7 @@ def test_figures_of_prompts_without_their_files(
         *command, "text", *grounding
     )
     mask.parent.rename(mask.parents[1] / "1")
-    assert "has a mask for none of the 1 prompts" in refused(*command, "text", *grounding)
+    assert "images has an answer to none of the 1 prompts" in refused(*command, "text", *grounding)
     assert not (scene_copy / "evaluation").exists()
 
 

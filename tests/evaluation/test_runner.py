@@ -18,6 +18,7 @@ from splatseg.masks import write_label_map
 from splatseg.render import render
 from splatseg.scene import Scene
 from splatseg.segmentation import cluster_gaussians
+from splatseg.text import BoxFile, Grounder, MaskFolder
 
 MIN_MIOU = 0.85  # of click; seeds 0 to 4 of the synthetic scene reach 0.93 to 0.97
 MIN_CLUSTERS_MIOU = 0.9  # the same seeds reach 0.97
@@ -180,6 +181,10 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
     Image.fromarray(255 * mask.astype(np.uint8)).save(path)
 
 
+def masks_in(folder: Path) -> Grounder:
+    return Grounder(MaskFolder(folder))
+
+
 @pytest.fixture
 def prompts(capture_copy: Path, synthetic) -> Path:
     """The capture with LERF-Mask's and 3D-OVS's folders, and masks in `grounding`."""
@@ -196,7 +201,7 @@ def prompts(capture_copy: Path, synthetic) -> Path:
 
 
 def test_text_scores_lerf_masks_folders(trained: Scene, prompts: Path) -> None:
-    report = report_of(trained, prompts, "text", grounding=prompts / "grounding")
+    report = report_of(trained, prompts, "text", grounder=masks_in(prompts / "grounding"))
     assert report["reference"] == "view_1" and report["threshold"] == 0.7
     assert report["views"] == [
         {"frame": "view_1", "held_out": True},
@@ -214,7 +219,7 @@ def test_text_scores_lerf_masks_folders(trained: Scene, prompts: Path) -> None:
 
 
 def test_3d_ovs_scores_classes(trained: Scene, prompts: Path) -> None:
-    report = report_of(trained, prompts, "3d-ovs", grounding=prompts / "grounding")
+    report = report_of(trained, prompts, "3d-ovs", grounder=masks_in(prompts / "grounding"))
     assert [row["name"] for row in report["objects"]] == list(PROMPTS)
     assert [view["held_out"] for view in report["views"]] == [True, False]
     assert min(report["miou"], report["other_views"]["miou"]) > MIN_TEXT_MIOU
@@ -222,9 +227,9 @@ def test_3d_ovs_scores_classes(trained: Scene, prompts: Path) -> None:
 
 
 def test_groundings_of_another_size(trained: Scene, prompts: Path) -> None:
-    options = {"grounding": prompts / "grounding"}
+    options = {"grounder": masks_in(prompts / "grounding")}
     before = report_of(trained, prompts, "text", **options)["miou"]
-    for path in options["grounding"].iterdir():
+    for path in (prompts / "grounding").iterdir():
         with Image.open(path) as image:
             image.resize((250, 200), Image.Resampling.NEAREST).save(path)
     assert report_of(trained, prompts, "text", **options)["miou"] == pytest.approx(before, abs=0.02)
@@ -234,7 +239,7 @@ def test_prompts_without_a_grounding_score_zero(trained: Scene, prompts: Path) -
     grounding = prompts / "grounding"
     (grounding / "red ball.png").unlink()
     write_mask(grounding / "blue ball.png", np.zeros((72, 96), dtype=bool))
-    report = report_of(trained, prompts, "text", grounding=grounding)
+    report = report_of(trained, prompts, "text", grounder=masks_in(grounding))
     assert report["not_grounded"] == ["blue ball", "red ball"]
     scores = {row["name"]: row["miou"] for row in report["objects"]}
     assert scores["red ball"] == scores["blue ball"] == 0
@@ -242,15 +247,38 @@ def test_prompts_without_a_grounding_score_zero(trained: Scene, prompts: Path) -
     assert report["miou"] == pytest.approx(scores["green ball"] / 3)
 
 
+def test_boxes_for_the_prompts(trained: Scene, prompts: Path, synthetic, tmp_path: Path) -> None:
+    """A box is asked for the thing that fills it best; one on empty space for nothing."""
+    boxes = [{"prompt": "Blue ball", "box": [0, 0, 2, 2]}]
+    for prompt in ("red ball", "green ball"):
+        rows, columns = np.nonzero(synthetic.truth["view_1"] == PROMPTS[prompt])
+        box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        boxes.append({"prompt": prompt, "box": [int(edge) for edge in box]})
+    (tmp_path / "boxes.json").write_text(json.dumps({"view_1": boxes}))
+    height, width = synthetic.truth["view_1"].shape
+    sizes = {frame.name: (width, height) for frame in trained.frames}
+    shown = []
+    report = report_of(
+        *(trained, prompts, "text"),
+        grounder=Grounder(BoxFile(tmp_path / "boxes.json", sizes)),
+        on_grounded=lambda image, found: shown.append((image.shape, set(found))),
+    )
+    assert shown == [((height, width, 3), set(PROMPTS))]
+    assert report["not_grounded"] == ["blue ball"] and report["grounded_by"] == "boxes.json"
+    scores = {row["name"]: row["miou"] for row in report["objects"]}
+    assert min(scores["red ball"], scores["green ball"]) > MIN_TEXT_MIOU
+
+
 def test_truth_in_another_folder(trained: Scene, prompts: Path) -> None:
     elsewhere = (prompts / "test_mask").rename(prompts / "masks_of_mine")
-    options = {"grounding": prompts / "grounding", "truth": elsewhere}
+    options = {"grounder": masks_in(prompts / "grounding"), "truth": elsewhere}
     assert report_of(trained, prompts, "text", **options)["miou"] > MIN_TEXT_MIOU
 
 
 def test_scoring_in_trained_frames_is_said(trained: Scene, prompts: Path, caplog) -> None:
     with caplog.at_level(logging.WARNING):
-        options = {"grounding": prompts / "grounding", "truth": prompts / "segmentations"}
+        grounder = masks_in(prompts / "grounding")
+        options = {"grounder": grounder, "truth": prompts / "segmentations"}
         report_of(trained, prompts, "text", **options)
     assert "scored in frames that the scene was trained on: view_4" in caplog.text
 
@@ -262,14 +290,14 @@ def refusal(scene: Scene, root, protocol: Protocol, **options) -> str:
 
 
 def test_prompts_need_a_grounding(trained: Scene, prompts: Path) -> None:
-    assert "needs --grounding FOLDER" in refusal(trained, prompts, "text")
-    sentence = refusal(trained, prompts, "text", grounding=prompts / "images")
-    assert "has a mask for none of the 3 prompts" in sentence
-    assert "reference view view_1, such as blue ball.png" in sentence
+    assert "--boxes FILE, or --grounding FOLDER" in refusal(trained, prompts, "text")
+    sentence = refusal(trained, prompts, "text", grounder=masks_in(prompts / "images"))
+    assert "images has an answer to none of the 3 prompts, such as 'blue ball'" in sentence
+    assert "in the reference view view_1" in sentence
 
 
 def test_clicks_take_no_grounding(trained: Scene, prompts: Path) -> None:
-    sentence = refusal(trained, prompts, "click", grounding=prompts / "grounding")
+    sentence = refusal(trained, prompts, "click", grounder=masks_in(prompts / "grounding"))
     assert "are for the protocols text and 3d-ovs; the truth for click is in" in sentence
 
 
@@ -303,7 +331,7 @@ def test_the_ceiling_needs_no_features_and_says_what_the_geometry_allows(
 def test_queries_without_features_are_refused(trained: Scene, prompts, protocol: Protocol) -> None:
     bare = dataclasses.replace(trained.gaussians, features=torch.zeros(len(trained.gaussians), 0))
     scene = dataclasses.replace(trained, gaussians=bare)
-    options = {"grounding": prompts / "grounding"} if protocol == "text" else {}
+    options = {"grounder": masks_in(prompts / "grounding")} if protocol == "text" else {}
     assert "no segmentation features" in refusal(scene, prompts, protocol, **options)
 
 

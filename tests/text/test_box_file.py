@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from splatseg.errors import SplatsegError
-from splatseg.text import BoxFile, Detection, best_reference
+from splatseg.text import BoxFile, Detection
 
+IMAGE = np.zeros((480, 640, 3), dtype=np.uint8)
 SIZES = {"frame_00001": (640, 480), "cam0/0002": (480, 640)}
 
 
@@ -31,26 +33,22 @@ def test_the_boxes_of_a_prompt_by_frame(path):
     }
     file = BoxFile(write(path, boxes), SIZES)
     assert file.prompts == ("book", "red mug")
-    assert file.detections("RED mug") == {
-        "frame_00001": [
-            Detection((1.0, 2.0, 3.0, 4.0), 0.9, "Red  Mug"),
-            Detection((10.0, 20.0, 30.5, 40.0), 0.3, "red mug"),
-        ]
-    }
-    books = file.detections("book")
-    assert books == {
-        "frame_00001": [Detection((0.0, 0.0, 640.0, 480.0), 1.0, "book")],
-        "cam0/0002": [
-            Detection((0.0, 600.0, 480.0, 640.0), 1.0, "book")
-        ],  # cut at the photo's edges
-    }
-    assert best_reference(books) == "frame_00001"
-    assert file.detections("lamp") == {}
+    assert file.frames("RED mug") == ["frame_00001"]
+    mugs, books, none = file.find("frame_00001", IMAGE, ["RED mug", "book", "lamp"])
+    assert mugs == [
+        Detection((1.0, 2.0, 3.0, 4.0), 0.9, "Red  Mug"),
+        Detection((10.0, 20.0, 30.5, 40.0), 0.3, "red mug"),
+    ]
+    assert books == [Detection((0.0, 0.0, 640.0, 480.0), 1.0, "book")]
+    assert none == [] and file.frames("lamp") == []
+    cut = Detection((0.0, 600.0, 480.0, 640.0), 1.0, "book")  # at the photo's edges
+    assert file.frames("book") == ["frame_00001", "cam0/0002"]
+    assert file.find("cam0/0002", IMAGE, ["red mug", "book"]) == [[], [cut]]
 
 
 def test_a_file_without_boxes(path):
     file = BoxFile(write(path, {"frame_00001": []}), SIZES)
-    assert (file.prompts, file.detections("mug")) == ((), {})
+    assert (file.prompts, file.find("frame_00001", IMAGE, ["mug"])) == ((), [[]])
     assert BoxFile(write(path, {}), SIZES).prompts == ()
 
 

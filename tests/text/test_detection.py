@@ -1,4 +1,4 @@
-"""Detections: prompts in plain form, boxes, and the best frame."""
+"""Detections: prompts in plain form, boxes, and the order of answers."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splatseg.errors import SplatsegError
-from splatseg.text import Detection, best_reference, plain
+from splatseg.text import Detection, plain
 from splatseg.text.detection import best_first, clipped, corners
-
-
-def found(score, size=10, prompt="mug"):
-    return Detection((0.0, 0.0, float(size), float(size)), score, prompt)
 
 
 def test_prompts_in_plain_form():
@@ -40,31 +36,7 @@ def test_clipping_is_the_part_inside(boxes):
         assert 0 <= x0 <= x1 <= 60 and 0 <= y0 <= y1 <= 40
 
 
-def test_area_of_a_box():
-    assert Detection((1.0, 2.0, 4.0, 10.0), 0.5, "mug").area == 24
-
-
 def test_the_mask_is_no_part_of_what_makes_detections_equal():
     mask = np.ones((2, 2), dtype=bool)
     box = (0.0, 0.0, 2.0, 2.0)
     assert Detection(box, 0.5, "mug", mask) == Detection(box, 0.5, "mug")
-
-
-# --- The reference
-
-
-def test_the_highest_score_is_the_reference():
-    views = {"a": [found(0.5)], "b": [found(0.2), found(0.9)], "c": [found(0.8, 100)], "d": []}
-    assert best_reference(views) == "b"
-
-
-def test_ties_go_to_the_larger_box_and_then_to_the_name():
-    assert best_reference({"a": [found(0.5, 10)], "b": [found(0.5, 12)]}) == "b"
-    assert best_reference({"b": [found(0.5)], "a": [found(0.5)]}) == "a"
-    two = {"a": [found(0.5, 10), found(0.5, 20)], "b": [found(0.5, 15)]}
-    assert best_reference(two) == "a"
-
-
-def test_nothing_found_has_no_reference():
-    assert best_reference({}) is None
-    assert best_reference({"a": [], "b": []}) is None

@@ -12,7 +12,7 @@ OUT_OF_MEMORY = {"DefaultCPUAllocator: ": "memory", "CUDA out of memory. ": "GPU
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit status: 0, 2 for bad input, 130 after Ctrl-C."""
+    """Run one command; the exit status: 0, 2 for bad input, 3 nothing found, 130 after Ctrl-C."""
     # Torch's OpenMP threads spin while they wait, which slows the engine's own threads down. The
     # runtime reads this when it is loaded, so it comes before the first import of torch.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

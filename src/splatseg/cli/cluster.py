@@ -14,10 +14,10 @@ from torch import Tensor
 from splatseg.capture import Frame
 from splatseg.capture.resampling import resize
 from splatseg.cli.device import Device, choose_device
-from splatseg.cli.images import photo_or_render, save_image
 from splatseg.cli.output import Output
 from splatseg.files import replacing_folder, write_bytes
 from splatseg.masks.levels import Level
+from splatseg.photos import photo_or_render
 from splatseg.pictures import (
     AnyRGB,
     captioned_sheet,
@@ -25,6 +25,7 @@ from splatseg.pictures import (
     highlight,
     number_labels,
     paint_labels,
+    save_image,
     scaled,
 )
 from splatseg.scene import Scene, load_scene, save_labels

@@ -1,33 +1,31 @@
 """`splatseg evaluate`."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import torch
 import tyro
 from scipy import ndimage
 
 from splatseg.capture import load_capture
 from splatseg.capture.resampling import resize
 from splatseg.cli.device import Device, choose_device
-from splatseg.cli.images import photo_or_render, save_image
+from splatseg.cli.grounding import GroundingFlags
 from splatseg.cli.output import Output
+from splatseg.errors import SplatsegError
 from splatseg.evaluation import Case, Protocol
 from splatseg.evaluation.runner import evaluate
 from splatseg.files import write_bytes
 from splatseg.masks import Segments
-from splatseg.pictures import (
-    HIGHLIGHT,
-    RGB,
-    captioned_sheet,
-    paint_segments,
-    scaled,
-)
+from splatseg.photos import photo_or_render
+from splatseg.pictures import HIGHLIGHT, RGB, captioned_sheet, paint_segments, save_image, scaled
 from splatseg.scene import Scene, add_metrics, load_scene
 from splatseg.segmentation import QUERY_RADIUS
+from splatseg.text import Grounder, Grounding, MaskFolder, debug_picture
 
 HEADLINES = ("miou", "mbiou", "biou2", "outside", "pq", "sq", "rq", "psnr", "ssim")
 SECONDARY = {
@@ -60,7 +58,10 @@ class Evaluate:
     """A click's query is the mean over the pixels this far around it; 0: its own, as published."""
     grounding: Path | None = None
     """For text and 3d-ovs: folder of <prompt>.png, each the mask of the prompt's object in the
-    first view that has truth."""
+    first view that has truth; in place of a detector."""
+    finding: Annotated[GroundingFlags, tyro.conf.arg(name="")] = field(
+        default_factory=GroundingFlags
+    )
     truth: Path | None = None
     """For text and 3d-ovs: folder of the true masks, if not CAPTURE/test_mask or
     CAPTURE/segmentations."""
@@ -72,16 +73,19 @@ class Evaluate:
 
     def run(self, out: Output) -> dict[str, Any]:
         """Print the figures, and keep them in the scene."""
-        scene = load_scene(self.scene).to(choose_device(self.device))
+        device = choose_device(self.device)
+        scene = load_scene(self.scene).to(device)
         # At the scene's own downscale, so that photos come from the files that it was trained on.
         downscale = scene.config.get("downscale")
         capture = load_capture(self.capture, downscale=downscale, poses=self.poses)
         worst: list[Case] = []
+        grounded: list[tuple[RGB, Mapping[str, Grounding]]] = []
         report = evaluate(
             *(scene, capture, self.protocol, self.query_radius),
             truth=self.truth,
-            grounding=self.grounding,
+            grounder=self._grounder(scene, device),
             on_worst=worst.extend,
+            on_grounded=lambda image, found: grounded.append((image, found)),
         )
         path = self.scene / "evaluation" / f"{self.protocol}.json"
         write_bytes(path, json.dumps(report, indent=1).encode())
@@ -102,7 +106,34 @@ class Evaluate:
             photos = replace(scene, capture=str(self.capture))
             save_image(picture, worst_sheet(photos, worst))
             out.wrote(picture, "look here first")
+        for image, found in grounded:
+            picture = path.with_name(f"{self.protocol}_grounding.png")
+            save_image(picture, grounding_sheet(image, found))
+            out.wrote(picture, "what each prompt was taken for")
         return report
+
+    def _grounder(self, scene: Scene, device: torch.device) -> Grounder | None:
+        """What finds prompts; None where no flag says."""
+        if self.grounding is not None:
+            if self.finding.is_given:
+                raise SplatsegError(
+                    "--grounding has the masks of what was found already, so no flag for a "
+                    "detector or its boxes goes with it"
+                )
+            return Grounder(MaskFolder(self.grounding))
+        if not self.finding.is_given:
+            return None
+        return self.finding.grounder(self.finding.finder(scene, device), device)
+
+
+def grounding_sheet(image: RGB, found: Mapping[str, Grounding]) -> RGB:
+    """The reference view for each prompt, with what was found there."""
+    cells = [
+        scaled(debug_picture(image, grounding.detections, grounding.mask), SHEET_CELL)
+        for grounding in found.values()
+    ]
+    captions = [prompt[:CAPTION_LETTERS] for prompt in found]
+    return captioned_sheet(cells, captions, SHEET_COLUMNS, SHEET_CELL)
 
 
 def worst_sheet(scene: Scene, cases: Sequence[Case]) -> RGB:

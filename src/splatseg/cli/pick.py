@@ -1,7 +1,7 @@
 """`splatseg pick`."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,14 +11,24 @@ import tyro
 from splatseg.capture import Frame
 from splatseg.capture.resampling import resize
 from splatseg.cli.device import Device, choose_device
-from splatseg.cli.images import photo_or_render, save_image, save_mask
 from splatseg.cli.output import Output
 from splatseg.cli.prompts import Asked, prompts_for, read_objects
+from splatseg.cli.text import TextFlags
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder, write_bytes
 from splatseg.masks import read_label_map
 from splatseg.masks.levels import Level
-from splatseg.pictures import contact_sheet, highlight, mark, number_labels, paint_labels, scaled
+from splatseg.photos import photo_or_render
+from splatseg.pictures import (
+    contact_sheet,
+    highlight,
+    mark,
+    number_labels,
+    paint_labels,
+    save_image,
+    save_mask,
+    scaled,
+)
 from splatseg.scene import Scene, load_scene, write_ply
 from splatseg.segmentation import (
     QUERY_RADIUS,
@@ -32,9 +42,10 @@ from splatseg.segmentation import (
     load_selection,
     save_selection,
 )
+from splatseg.text import Answer
 
 SELECTION = "selection.safetensors"
-WRITTEN = {"masks", "gaussians.ply", SELECTION, "overview.png"}
+WRITTEN = {"masks", "gaussians.ply", SELECTION, "overview.png", "debug"}
 WRITTEN |= {"labels", "selections", "objects.json"}  # of many objects
 SHEET_VIEWS = 6
 SHEET_COLUMNS = 3
@@ -59,6 +70,7 @@ class Pick:
     """FRAME:FILE, a mask of the object in a photo, nonzero inside."""
     gaussian: tyro.conf.UseAppendAction[list[int]] = field(default_factory=list)
     """Row of a Gaussian of the object in scene.ply, from 0."""
+    words: Annotated[TextFlags, tyro.conf.arg(name="")] = field(default_factory=TextFlags)
     points: Path | None = None
     """JSON file with the prompts of many objects; gives a label map for each view instead."""
     level: Level = "whole"
@@ -87,16 +99,26 @@ class Pick:
         """Write masks, Gaussians and an overview; of many objects, label maps."""
         if not -1 <= self.threshold <= 1:
             raise SplatsegError(f"--threshold is {self.threshold}; expected a cosine in [-1, 1]")
-        scene = load_scene(self.scene).to(choose_device(self.device))
+        device = choose_device(self.device)
+        scene = load_scene(self.scene).to(device)
         asked = prompts_for(
             self.at, self.not_at, self.box, self.scribble, self.mask, self.gaussian, self.level
         )
-        if self.points is not None:
-            return self._pick_many(scene, asked, out)
-        return self._pick_one(scene, asked, out)
+        answers: dict[str, list[Answer]] = {}
+        if self.words.text:
+            answers = self.words.ground(scene, device, self.level, self.threshold, out)
+        elif self.words != TextFlags():
+            raise SplatsegError("flags for finding what words mean are given, but no --text WORDS")
+        if self.points is not None or len(answers) > 1:
+            return self._pick_many(scene, asked, answers, out)
+        return self._pick_one(scene, asked, answers, out)
 
-    def _pick_one(self, scene: Scene, asked: Asked, out: Output) -> dict[str, Any]:
+    def _pick_one(
+        self, scene: Scene, asked: Asked, answers: dict[str, list[Answer]], out: Output
+    ) -> dict[str, Any]:
         folder = self._folder()
+        for words, found in answers.items():
+            asked = asked.with_words(words, found)
         training = sum(1 for frame in scene.frames if not frame.is_test)
         with out.progress("selecting", training) as line:
             picker = Picker(scene, lambda done, total: line.update(done))
@@ -114,6 +136,8 @@ class Pick:
             save_selection(new / SELECTION, selection)
             clicks = [prompt for prompt in asked.positive if isinstance(prompt, Click)]
             self._write_sheet(new / "overview.png", scene, clicks, pixels, folder=new)
+            if self.words.debug:
+                self.words.write_debug(new / "debug", scene, answers, picker)
         shown = sum(1 for size in pixels.values() if size > 0)
         if selection.queries is not None and selection.queries.level != self.level:
             out.say(f"at the level {selection.queries.level}, which tells the prompts apart")
@@ -146,13 +170,13 @@ class Pick:
                     selection = earlier
         if selection is None:
             raise SplatsegError(
-                "nothing is picked; expected --at FRAME:X,Y, another prompt (--box, --scribble, "
-                "--mask, --gaussian, --points), or --add with an earlier pick"
+                "nothing is picked; expected --at FRAME:X,Y, another prompt (--text, --box, "
+                "--scribble, --mask, --gaussian, --points), or --add with an earlier pick"
             )
         return grown(selection, picker.scene.gaussians, self.grow)
 
     def _picked(self, picker: Picker, asked: Asked, is_exact: bool) -> Selection:
-        return picker.pick(
+        selection = picker.pick(
             asked.positive,
             asked.negative,
             asked.level,
@@ -160,6 +184,9 @@ class Pick:
             self.query_radius,
             is_exact,
         )
+        if asked.words is None:
+            return selection
+        return replace(selection, made=(f"{asked.words!r}, found as {selection.made[0]}",))
 
     def _earlier(self, name: str) -> Path:
         """The selection of an earlier pick: a file, its folder, or its name in this scene."""
@@ -172,12 +199,24 @@ class Pick:
             f"the name of one in {self.scene / 'picks'}"
         )
 
-    def _pick_many(self, scene: Scene, asked: Asked, out: Output) -> dict[str, Any]:
-        """A label map for each view, and the table of what the labels are."""
-        assert self.points is not None
+    def _objects(self, asked: Asked, answers: dict[str, list[Answer]]) -> dict[str, Asked]:
+        """The prompts of many objects, from a file or from words."""
         if asked.positive or asked.negative or self.add or self.subtract or self.intersect:
-            raise SplatsegError("--points goes with no other prompt; put all of them into its file")
-        objects, folder = read_objects(self.points, self.level), self._folder()
+            raise SplatsegError(
+                "--points and several --text select many objects, and no other prompt goes with "
+                "them; put all prompts into the file of --points"
+            )
+        if self.points is None:
+            return {words: asked.with_words(words, found) for words, found in answers.items()}
+        if answers:
+            raise SplatsegError("--points and --text do not go together; pick once with each")
+        return read_objects(self.points, self.level)
+
+    def _pick_many(
+        self, scene: Scene, asked: Asked, answers: dict[str, list[Answer]], out: Output
+    ) -> dict[str, Any]:
+        """A label map for each view, and the table of what the labels are."""
+        objects, folder = self._objects(asked, answers), self._folder()
         training = [frame for frame in scene.frames if not frame.is_test]
         with out.progress("selecting", len(training)) as line:
             picker = Picker(scene, lambda done, total: line.update(done))
@@ -199,6 +238,8 @@ class Pick:
                 save_selection(new / "selections" / f"{row['id']}.safetensors", selection)
             write_bytes(new / "objects.json", json.dumps(rows, indent=1).encode())
             self._write_label_sheet(new, scene, len(objects))
+            if self.words.debug:
+                self.words.write_debug(new / "debug", scene, answers, picker)
         out.table([{key: str(value) for key, value in row.items()} for row in rows])
         out.wrote(folder / "labels", "a label map per photo: 0 = none, the ids of objects.json")
         out.wrote(folder / "overview.png", "look here first")

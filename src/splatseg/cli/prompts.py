@@ -5,7 +5,7 @@ Whole numbers of a point name a pixel, so they mean its centre; a box's are its 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from splatseg.evaluation.truth import read_json
 from splatseg.masks import read_label_map
 from splatseg.masks.levels import LEVELS, Level
 from splatseg.segmentation import Box, Click, GaussianId, Mask, Prompt, Scribble
+from splatseg.text import Answer
 
 NUMBER = r"\d+(?:\.\d*)?"
 KINDS = ("at", "not_at", "box", "scribble", "mask", "gaussian")  # of an object in a file
@@ -26,6 +27,13 @@ class Asked:
     positive: Sequence[Prompt]
     negative: Sequence[Prompt]
     level: Level
+    words: str | None = None
+    """That some of the positive prompts were found by."""
+
+    def with_words(self, words: str, found: Sequence[Answer]) -> "Asked":
+        """The same with what the words mean in views that agree."""
+        regions = [answer.grounding.region for answer in found if answer.agrees]
+        return replace(self, positive=[*self.positive, *regions], words=words)
 
 
 def parse_click(text: str, flag: str = "--at") -> Click:

@@ -12,12 +12,12 @@ import tyro
 from splatseg.capture import Frame
 from splatseg.capture.photo import read_photo
 from splatseg.cli.device import Device, choose_device
-from splatseg.cli.images import photo_path, rendered_color, save_image
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
 from splatseg.masks import read_label_map
 from splatseg.masks.levels import Level
-from splatseg.pictures import RGB, FeatureColors, contact_sheet, highlight, paint_labels
+from splatseg.photos import photo_path, rendered_color
+from splatseg.pictures import RGB, FeatureColors, contact_sheet, highlight, paint_labels, save_image
 from splatseg.render import project
 from splatseg.scene import Scene, load_scene
 from splatseg.segmentation import feature_map, render_labels

@@ -1,41 +1,43 @@
-"""Running the protocols that ask by prompts, grounded in files."""
+"""Running the protocols that ask by prompts."""
 
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Bool
 
-from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
-from splatseg.evaluation.prompt_truth import (
-    PromptTruth,
-    open_3d_ovs,
-    open_lerf_mask,
-)
+from splatseg.evaluation.prompt_truth import open_3d_ovs, open_lerf_mask
 from splatseg.evaluation.protocols import PromptProtocol
 from splatseg.evaluation.reports import prompts_report
 from splatseg.evaluation.text import score_prompts
-from splatseg.gaussians import Gaussians
-from splatseg.masks import read_mask
-from splatseg.render import project
+from splatseg.photos import render_as_photo
+from splatseg.pictures import RGB
 from splatseg.scene import Scene
-from splatseg.segmentation import THRESHOLD, feature_map, photo_similarity
+from splatseg.segmentation import THRESHOLD, NothingCovered, Picker
+from splatseg.segmentation.selection import Queries
+from splatseg.text import Grounder, Grounding
 
 OPENERS = {"text": open_lerf_mask, "3d-ovs": open_3d_ovs}
 TRUTH_FOLDERS = {"text": "test_mask", "3d-ovs": "segmentations"}
+
+OnGrounded = Callable[[RGB, Mapping[str, Grounding]], None]
+"""Told the reference view as it was rendered, and what each prompt means in it."""
 
 log = logging.getLogger(__name__)
 
 
 def run_text(
-    scene: Scene, root: Path, protocol: PromptProtocol, truth_folder: Path | None, grounding: Path
+    scene: Scene,
+    root: Path,
+    protocol: PromptProtocol,
+    truth_folder: Path | None,
+    grounder: Grounder,
+    on_grounded: OnGrounded,
 ) -> dict[str, Any]:
-    """The report of a prompt's masks; `grounding` holds <prompt>.png, masks of the reference view.
+    """The report of prompts' masks; the prompts are grounded in the rendered reference view.
 
     `truth_folder` is by default where the published data set has it in the capture `root`.
     """
@@ -45,52 +47,37 @@ def run_text(
     trained_on = [name for name in truth.views if not frames[name].is_test]
     if protocol == "text" and trained_on:  # 3D-OVS has no views apart for testing
         log.warning("scored in frames that the scene was trained on: %s", ", ".join(trained_on))
-    if scene.gaussians.features.shape[1] == 0:
-        raise SplatsegError("the scene has no segmentation features; train it with masks first")
-    queries = _queries(scene.gaussians, frames[truth.reference], truth, grounding)
+    picker = Picker(scene)
+    image = render_as_photo(scene, frames[truth.reference])
+    grounded = grounder.ground(truth.reference, image, truth.prompts)
+    if not grounded:
+        raise SplatsegError(
+            f"{grounder.name} has an answer to none of the {len(truth.prompts)} prompts, such as "
+            f"{truth.prompts[0]!r}, in the reference view {truth.reference}"
+        )
+    on_grounded(image, grounded)
+    queries = _queries(picker, grounded)
 
     def predict(name: str, prompt: str) -> Bool[np.ndarray, "h w"] | None:
-        query = queries.get(prompt)
-        if query is None:
+        if prompt not in queries:
             return None
-        return photo_similarity(scene.gaussians, frames[name], query) >= THRESHOLD
+        return picker.margin_of(queries[prompt], name) >= 0
 
     report = prompts_report(protocol, score_prompts(truth, predict))
     return report | {
         "threshold": THRESHOLD,
+        "grounded_by": grounder.name,
         "views": [{"frame": name, "held_out": frames[name].is_test} for name in truth.views],
         "not_grounded": [prompt for prompt in truth.prompts if prompt not in queries],
     }
 
 
-def mask_query(
-    gaussians: Gaussians, frame: Frame, mask: Bool[np.ndarray, "h w"]
-) -> Float[Tensor, "1 f"] | None:
-    """The mean unit feature inside a mask of the frame's photo; None where it holds nothing.
-
-    The mask may have any size; it is taken to show the whole photo.
-    """
-    rendered = feature_map(gaussians, project(gaussians, frame.camera))
-    inside = frame.lens.warp_to_working(mask, frame.camera, nearest=True)
-    held = rendered.covered & torch.from_numpy(inside).to(rendered.covered.device)
-    if not bool(held.any()):
-        return None
-    return F.normalize(rendered.features[held].mean(dim=0, keepdim=True), dim=1)
-
-
-def _queries(
-    gaussians: Gaussians, reference: Frame, truth: PromptTruth, grounding: Path
-) -> dict[str, Float[Tensor, "1 f"]]:
-    """The feature of each prompt that has a file in `grounding` and something under its mask."""
-    files = {prompt: grounding / f"{prompt}.png" for prompt in truth.prompts}
-    found = {prompt: path for prompt, path in files.items() if path.is_file()}
-    if not found:
-        raise SplatsegError(
-            f"{grounding} has a mask for none of the {len(files)} prompts; expected masks of the "
-            f"reference view {reference.name}, such as {next(iter(files.values())).name}"
-        )
-    queries = {
-        prompt: mask_query(gaussians, reference, read_mask(path, above=0))
-        for prompt, path in found.items()
-    }
-    return {prompt: query for prompt, query in queries.items() if query is not None}
+def _queries(picker: Picker, grounded: Mapping[str, Grounding]) -> dict[str, Queries]:
+    """What each grounding points at, but for those where nothing was reconstructed."""
+    queries = {}
+    for prompt, grounding in grounded.items():
+        try:
+            queries[prompt] = picker.queries([grounding.region])
+        except NothingCovered as error:
+            log.warning("%s: %s", prompt, error)
+    return queries

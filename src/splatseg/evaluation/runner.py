@@ -21,12 +21,13 @@ from splatseg.evaluation.photos import score_nvs
 from splatseg.evaluation.protocols import LabelProtocol, Protocol
 from splatseg.evaluation.reports import clusters_report, nvs_report, objects_report
 from splatseg.evaluation.run_clicks import run_ceiling, run_click3d, run_clicks
-from splatseg.evaluation.run_text import run_text
+from splatseg.evaluation.run_text import OnGrounded, run_text
 from splatseg.evaluation.truth import load_truth, load_void
 from splatseg.evaluation.views import frames_of, lens_at, photo_sizes
 from splatseg.render import render
 from splatseg.scene import Scene
 from splatseg.segmentation import QUERY_RADIUS, render_labels
+from splatseg.text import Grounder
 
 __all__ = ["Protocol", "evaluate"]
 
@@ -38,29 +39,31 @@ def evaluate(
     query_radius: int = QUERY_RADIUS,
     *,
     truth: Path | None = None,
-    grounding: Path | None = None,
+    grounder: Grounder | None = None,
     on_worst: Callable[[Sequence[Case]], None] = lambda cases: None,
+    on_grounded: OnGrounded = lambda image, grounded: None,
 ) -> dict[str, Any]:
     """The report of `protocol` (see protocols.py and reports.py) for `scene`.
 
     Args:
         query_radius: how a click becomes a query: see `query_features`.
         truth: of the prompts, where it is not in the capture; see prompt_truth.py.
-        grounding: a folder of <prompt>.png, for the protocols with prompts: each the mask of the
-            prompt's object in the reference view, nonzero inside, of any size.
+        grounder: what finds the prompts in the reference view, for the protocols with prompts.
         on_worst: told the worst masks of a protocol that has masks from clicks.
+        on_grounded: told what a grounder found.
     """
     if protocol == "text" or protocol == "3d-ovs":
-        if grounding is None:
+        if grounder is None:
             raise SplatsegError(
-                f"the protocol {protocol} needs --grounding FOLDER, with a mask <prompt>.png of "
-                "each prompt's object in the first view that has truth"
+                f"the protocol {protocol} needs what finds its prompts in the first view that has "
+                "truth: --detector MODEL, --boxes FILE, or --grounding FOLDER with masks "
+                "<prompt>.png"
             )
-        return run_text(scene, capture.root, protocol, truth, grounding)
-    if truth is not None or grounding is not None:
+        return run_text(scene, capture.root, protocol, truth, grounder, on_grounded)
+    if truth is not None or grounder is not None:
         raise SplatsegError(
-            "--truth and --grounding are for the protocols text and 3d-ovs; the truth for "
-            f"{protocol} is in the capture"
+            "--truth and what finds prompts (--detector, --boxes, --grounding) are for the "
+            f"protocols text and 3d-ovs; the truth for {protocol} is in the capture"
         )
     if protocol == "nvs":
         return nvs_report(score_nvs(_test_photos(scene, capture)))

@@ -24,6 +24,7 @@ from splatseg.segmentation.prompts import (
     Click,
     GaussianId,
     Mask,
+    NothingCovered,
     Prompt,
     Scribble,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "FeatureMap",
     "GaussianId",
     "Mask",
+    "NothingCovered",
     "Operation",
     "Picker",
     "Prompt",

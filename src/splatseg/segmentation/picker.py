@@ -102,6 +102,22 @@ class Picker:
             SplatsegError: no positive prompt, one that points at nothing, or no level tells
                 positive and negative ones apart.
         """
+        queries = self.queries(positive, negative, level, threshold, radius)
+        made = f"{_told(positive)}, level {queries.level}, cosine {queries.threshold:g}"
+        if negative:
+            made += f", without {_told(negative)}"
+        weights = self._voted(queries) if is_exact else self._known(queries)
+        return Selection(weights, self.fingerprint, (made,), queries)
+
+    def queries(
+        self,
+        positive: Sequence[Prompt],
+        negative: Sequence[Prompt] = (),
+        level: Level = "whole",
+        threshold: float = THRESHOLD,
+        radius: int = QUERY_RADIUS,
+    ) -> Queries:
+        """What prompts point at, of which masks can be had without a selection; see `pick`."""
         if not positive:
             raise SplatsegError("there is no prompt for what to select, only for what not to")
         for candidate in self._levels_from(level):
@@ -109,8 +125,7 @@ class Picker:
             unwanted = self._asked(negative, candidate, threshold, radius)
             if not bool((wanted @ unwanted.T >= threshold).any()):
                 checksum = level_checksum(self.scene, candidate) or ""
-                queries = Queries(candidate, wanted, unwanted, threshold, checksum)
-                return self._selection(positive, negative, queries, is_exact)
+                return Queries(candidate, wanted, unwanted, threshold, checksum)
         raise SplatsegError(
             f"{_told(positive)} and, to leave out, {_told(negative)} are on one thing at every "
             "level of the scene; move one of them, or leave the second away"
@@ -122,12 +137,16 @@ class Picker:
         Of prompts, the cosine beyond their threshold; of weights, the share beyond a half.
         """
         refuse_other_scene(selection, self.fingerprint)
+        if selection.queries is not None:
+            return self.margin_of(selection.queries, frame)
         at = frame_named(self.scene.frames, frame)
-        queries = selection.queries
-        if queries is None:
-            margin = weights_margin(self.scene.gaussians, self._view(at), selection.weights)
-        else:
-            margin = query_margin(queries, self._map(queries.level, at))
+        margin = weights_margin(self.scene.gaussians, self._view(at), selection.weights)
+        return on_photo(margin.cpu().numpy(), at.lens)
+
+    def margin_of(self, queries: Queries, frame: str) -> Float[np.ndarray, "h w"]:
+        """The same of what prompts point at, which needs no selection."""
+        at = frame_named(self.scene.frames, frame)
+        margin = query_margin(queries, self._map(queries.level, at))
         return on_photo(margin.cpu().numpy(), at.lens)
 
     def mask(self, selection: Selection, frame: str) -> Bool[np.ndarray, "h w"]:
@@ -199,23 +218,12 @@ class Picker:
             )
         return feature
 
-    def _selection(
-        self,
-        positive: Sequence[Prompt],
-        negative: Sequence[Prompt],
-        queries: Queries,
-        is_exact: bool,
-    ) -> Selection:
-        if is_exact:
-            weights = self._voted(queries)
-        else:
-            seen = self.seen_features(queries.level)
-            known = FeatureMap(seen[None], seen.any(dim=1)[None])
-            weights = (query_margin(queries, known)[0] >= 0).float()
-        made = f"{_told(positive)}, level {queries.level}, cosine {queries.threshold:g}"
-        if negative:
-            made += f", without {_told(negative)}"
-        return Selection(weights, self.fingerprint, (made,), queries)
+    def _known(self, queries: Queries) -> Float[Tensor, " n"]:
+        """1 for the Gaussians that are seen as the object, else 0."""
+        seen = self.seen_features(queries.level)
+        return (
+            query_margin(queries, FeatureMap(seen[None], seen.any(dim=1)[None]))[0] >= 0
+        ).float()
 
     def _voted(self, queries: Queries) -> Float[Tensor, " n"]:
         """The share of each Gaussian that lies in the object's masks in the training views."""

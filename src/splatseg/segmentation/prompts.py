@@ -23,6 +23,10 @@ MIN_STROKE = 0.1  # the share of a scribble that lies on a thing, to mean it
 STROKE_WIDTH = 3  # pixels of the working image
 
 
+class NothingCovered(SplatsegError):
+    """A region lies where nothing was reconstructed."""
+
+
 @dataclass(frozen=True)
 class Click:
     """A point."""
@@ -76,12 +80,12 @@ def region_queries(
     """The unit features that `region` means, of its view's `features`.
 
     Raises:
-        SplatsegError: it covers no pixel on which something was reconstructed.
+        NothingCovered: it covers no pixel on which something was reconstructed.
     """
     inside = _inside(region, frame).to(features.covered.device) & features.covered
     if not bool(inside.any()):
         kind = type(region).__name__.lower()
-        raise SplatsegError(
+        raise NothingCovered(
             f"the {kind} in {region.frame} covers nothing that was reconstructed; draw it over the "
             f"object, in pixels of the photo, which is {frame.lens.width}x{frame.lens.height}"
         )

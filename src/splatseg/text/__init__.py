@@ -12,22 +12,36 @@ from splatseg.text.box_masks import (
     plain_box,
 )
 from splatseg.text.debug import debug_picture
-from splatseg.text.detection import Box, Detection, Detector, best_reference, plain
+from splatseg.text.detection import Detection, Detector, plain
 from splatseg.text.detectors import DEFAULT_DETECTOR, load_detector
+from splatseg.text.grounding import (
+    Answer,
+    Finder,
+    Grounder,
+    Grounding,
+    Looking,
+    agreeing,
+    ground_in_views,
+)
 from splatseg.text.mask_folder import MaskFolder
 
 __all__ = [
     "DEFAULT_DETECTOR",
-    "Box",
+    "Answer",
     "BoxFile",
     "Detection",
     "Detector",
+    "Finder",
+    "Grounder",
+    "Grounding",
+    "Looking",
     "MaskFolder",
-    "best_reference",
+    "agreeing",
     "box_to_mask",
     "boxes_to_masks",
     "debug_picture",
     "detection_masks",
+    "ground_in_views",
     "load_detector",
     "plain",
     "plain_box",

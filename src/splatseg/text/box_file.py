@@ -8,11 +8,12 @@ the photo is cut off. A score may be left out, and is 1 then. Prompts match what
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_read
@@ -25,6 +26,7 @@ class BoxFile:
     """The boxes in a file; `sizes` are (width, height) of each frame's photo as shipped."""
 
     def __init__(self, path: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
+        self.name = path.name
         self._detections: dict[str, list[Detection]] = {}
         for frame, entries in _read_object(path).items():
             if frame not in sizes:
@@ -45,18 +47,21 @@ class BoxFile:
         found = {plain(box.prompt) for of_frame in self._detections.values() for box in of_frame}
         return tuple(sorted(found))
 
-    def detections(self, prompt: str) -> dict[str, list[Detection]]:
-        """A prompt's boxes by frame, best first; only frames that have some."""
+    def frames(self, prompt: str) -> list[str]:
+        """Those that have a box of the prompt."""
         wanted = plain(prompt)
-        by_frame = {
-            frame: [box for box in of_frame if plain(box.prompt) == wanted]
-            for frame, of_frame in self._detections.items()
-        }
-        return {
-            frame: sorted(boxes, key=lambda box: -box.score)
-            for frame, boxes in by_frame.items()
-            if boxes
-        }
+        return [
+            frame
+            for frame, boxes in self._detections.items()
+            if any(plain(box.prompt) == wanted for box in boxes)
+        ]
+
+    def find(
+        self, frame: str, image: UInt8[np.ndarray, "h w 3"], prompts: Sequence[str]
+    ) -> list[list[Detection]]:
+        """Each prompt's boxes in a frame, best first."""
+        boxes = sorted(self._detections.get(frame, []), key=lambda box: -box.score)
+        return [[box for box in boxes if plain(box.prompt) == plain(prompt)] for prompt in prompts]
 
 
 def _read_object(path: Path) -> dict[str, Any]:

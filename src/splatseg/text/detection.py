@@ -4,7 +4,7 @@ Boxes are x0, y0, x1, y1 in pixels of the image, its top left corner (0, 0); sco
 detector's own: those of different detectors do not compare.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -25,12 +25,6 @@ class Detection:
     prompt: str
     mask: Bool[np.ndarray, "h w"] | None = field(default=None, compare=False, repr=False)
     """The detector's own, of the image's size, if it draws masks."""
-
-    @property
-    def area(self) -> float:
-        """Of the box, in pixels."""
-        x0, y0, x1, y1 = self.box
-        return (x1 - x0) * (y1 - y0)
 
 
 @runtime_checkable
@@ -76,16 +70,3 @@ def clipped(boxes: Float[np.ndarray, "n 4"], width: int, height: int) -> list[Bo
     """The part of each box inside an image; one that lies outside has no area left."""
     inside = boxes.astype(np.float64).clip(0, (width, height, width, height))
     return [(x0, y0, x1, y1) for x0, y0, x1, y1 in inside.tolist()]
-
-
-def best_reference(detections: Mapping[str, Sequence[Detection]]) -> str | None:
-    """Of a prompt's detections by frame, the frame that shows it best; None if none does.
-
-    The highest score wins, then the largest box, then the frame's name.
-    """
-    ranks = {
-        frame: min((-found.score, -found.area, frame) for found in of_frame)
-        for frame, of_frame in detections.items()
-        if of_frame
-    }
-    return min(ranks, key=ranks.__getitem__, default=None)

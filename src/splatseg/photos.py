@@ -1,15 +1,11 @@
-"""Pictures on disk, and the photos behind a scene's frames."""
+"""The photos behind a scene's frames, and what the scene shows in their place."""
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
-from PIL import Image
 
 from splatseg.capture import Frame
 from splatseg.capture.photo import read_photo
-from splatseg.files import replacing_file
 from splatseg.pictures import RGB, to_uint8
 from splatseg.render import render
 from splatseg.scene import Scene
@@ -26,6 +22,11 @@ def photo_or_render(scene: Scene, frame: Frame) -> RGB:
     path = photo_path(scene, frame)
     if path is not None:
         return read_photo(path, like=(frame.lens.width, frame.lens.height))
+    return render_as_photo(scene, frame)
+
+
+def render_as_photo(scene: Scene, frame: Frame) -> RGB:
+    """The scene rendered on the photo's grid, pixel for pixel."""
     return frame.lens.warp_to_photo(rendered_color(scene, frame), nearest=False)
 
 
@@ -33,14 +34,3 @@ def rendered_color(scene: Scene, frame: Frame) -> RGB:
     """The scene as the frame's working camera sees it."""
     with torch.no_grad():
         return to_uint8(render(scene.gaussians, frame.camera).image)
-
-
-def save_mask(path: Path, mask: Bool[np.ndarray, "h w"]) -> None:
-    """A mask as an 8-bit PNG, 255 inside."""
-    save_image(path, np.where(mask, np.uint8(255), np.uint8(0)))
-
-
-def save_image(path: Path, image: UInt8[np.ndarray, "h w *c"]) -> None:
-    """An 8-bit image as PNG, whole or not at all."""
-    with replacing_file(path, image.nbytes) as new:
-        Image.fromarray(image).save(new, format="PNG")
