@@ -142,7 +142,7 @@ def test_prompts_report_with_and_without_the_reference():
     report = prompts_report("text", prompts)
     first, second = report.pop("objects")
     assert report == {
-        "protocol": "text/1",
+        "protocol": "text/2",
         "miou": 0.625,
         "mbiou": 0.4375,
         "biou2": 0.25,
@@ -153,7 +153,7 @@ def test_prompts_report_with_and_without_the_reference():
     assert first["other_views"] == {"miou": 0.5, "mbiou": 0.25, "biou2": 0.0}
     assert second["other_views"] == {"miou": None, "mbiou": None, "biou2": None}
     assert prompts_report("3d-ovs", prompts[1:]) == {
-        "protocol": "3d-ovs/1",
+        "protocol": "3d-ovs/2",
         "miou": 0.5,
         "other_views": {"miou": None},
         "reference": "view_0",

@@ -54,6 +54,9 @@ def test_the_figures_of_two_objects() -> None:
     assert (one.id, one.gaussians) == (1, 101)
     assert one.center == pytest.approx((0.5, 1.0, 3.0))
     assert one.size == pytest.approx((0.96, 1.92, 0.0), abs=1e-4)  # 2 % to 98 %
+    assert one.box.center == pytest.approx((0.5, 1.0, 3.0), abs=1e-3)
+    assert one.box.size == pytest.approx((0.96 * 5**0.5, 0.0, 0.0), abs=0.01)  # along the line
+    assert one.box_volume == pytest.approx(0.0, abs=1e-6)
     assert one.color == (255, 0, 0)
     assert (two.id, two.gaussians) == (2, 3)
     assert two.center == pytest.approx((7.0, 5.0, 5.0))
@@ -95,6 +98,8 @@ def test_a_row_is_json() -> None:
         "views": 9,
         "center": [0.0, 0.0, 0.0],
         "size": [0.0, 0.0, 0.0],
+        "box": {"center": [0.0] * 3, "size": [0.0] * 3, "rotation": [1.0, 0.0, 0.0, 0.0]},
+        "box_volume": 0.0,
         "color": [0, 0, 0],
         "parent": 4,
     }

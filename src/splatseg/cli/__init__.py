@@ -42,6 +42,7 @@ def _parse(arguments: list[str]) -> Any:
     from splatseg.cli.cluster import Cluster
     from splatseg.cli.doctor import Doctor
     from splatseg.cli.evaluate import Evaluate
+    from splatseg.cli.export import Export
     from splatseg.cli.lift import Lift
     from splatseg.cli.masks import Masks
     from splatseg.cli.pick import Pick
@@ -60,6 +61,7 @@ def _parse(arguments: list[str]) -> Any:
         Annotated[Pick, verb("pick")],
         Annotated[Cluster, verb("cluster")],
         Annotated[Render, verb("render")],
+        Annotated[Export, verb("export")],
         Annotated[Evaluate, verb("evaluate")],
         Annotated[Doctor, verb("doctor")],
     ]

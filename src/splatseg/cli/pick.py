@@ -13,6 +13,7 @@ from splatseg.capture.resampling import resize
 from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
 from splatseg.cli.prompts import Asked, prompts_for, read_objects
+from splatseg.cli.selections import SELECTION, find_selection
 from splatseg.cli.text import TextFlags
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder, write_bytes
@@ -44,7 +45,6 @@ from splatseg.segmentation import (
 )
 from splatseg.text import Answer
 
-SELECTION = "selection.safetensors"
 WRITTEN = {"masks", "gaussians.ply", SELECTION, "overview.png", "debug"}
 WRITTEN |= {"labels", "selections", "objects.json"}  # of many objects
 SHEET_VIEWS = 6
@@ -163,7 +163,7 @@ class Pick:
         ]
         for operation, names in combinations:
             for name in names:
-                earlier = load_selection(self._earlier(name), picker.scene)
+                earlier = load_selection(find_selection(name, self.scene), picker.scene)
                 if selection is not None:
                     selection = combined(selection, earlier, operation)
                 elif operation == "add":
@@ -187,17 +187,6 @@ class Pick:
         if asked.words is None:
             return selection
         return replace(selection, made=(f"{asked.words!r}, found as {selection.made[0]}",))
-
-    def _earlier(self, name: str) -> Path:
-        """The selection of an earlier pick: a file, its folder, or its name in this scene."""
-        places = [Path(name), Path(name) / SELECTION, self.scene / "picks" / name / SELECTION]
-        for place in places:
-            if place.is_file():
-                return place
-        raise SplatsegError(
-            f"there is no pick {name}; expected a selection.safetensors, the folder of a pick, or "
-            f"the name of one in {self.scene / 'picks'}"
-        )
 
     def _objects(self, asked: Asked, answers: dict[str, list[Answer]]) -> dict[str, Asked]:
         """The prompts of many objects, from a file or from words."""

@@ -28,8 +28,8 @@ views, and the capture decides which are which.
                   label scores 0. The mean over the objects that a test view shows. panoptic.py
 `objects/1`       The same label maps, and what is wrong with them: panoptic quality, objects cut
                   into several labels, labels that join objects. panoptic.py
-`text/1`          A mask per prompt, LERF-Mask's files (`test_mask/<view>/<prompt>.png`).
-`3d-ovs/1`        A mask per class, 3D-OVS's files (`segmentations/<frame>/<class>.png`).
+`text/2`          A mask per prompt, LERF-Mask's files (`test_mask/<view>/<prompt>.png`).
+`3d-ovs/2`        A mask per class, 3D-OVS's files (`segmentations/<frame>/<class>.png`).
                   prompt_truth.py, text.py
 
 **click, click3, random-click** ask for the object's mask in every test view whose truth shows at
@@ -60,11 +60,11 @@ is tp / (tp + fp/2 + fn/2), `pq` their product. `over_segmented` counts objects 
 `parts`; a part is a label with more than half of its pixels in the object that holds at least a
 tenth of it. `under_segmented` counts labels that hold at least half of each of two objects or more.
 
-**text, 3d-ovs.** Each prompt is grounded once, by a mask in the reference view, the first view that
-the truth has a folder of; the object found there is asked for in every view that has a true mask of
-the prompt. A prediction is resized to the truth's size by nearest pixel; truth above 128 is inside.
-Scores are those of the clicks, a missing prediction scores 0; means are over views, then over
-prompts. The reference view is scored like any other, by the mask that is predicted there and not by
+**text, 3d-ovs.** Each prompt is grounded once, by a box or a mask in the reference view, the first
+view that the truth has a folder of, as it is rendered; the object found there is asked for in every
+view that has a true mask of the prompt. A prediction is resized to the truth's size by nearest
+pixel; truth above 128 is inside. Scores are those of the clicks, a missing prediction scores 0;
+means are over views, then over prompts. The reference view is scored like any other, by the mask that is predicted there and not by
 the one that was given, as LERF-Mask's authors do: some prompts show in no other view. `other_views`
 has the figures without it, over the prompts that other views show. `text` has all three figures,
 `3d-ovs` `miou`.
@@ -86,7 +86,7 @@ PromptProtocol = Literal["text", "3d-ovs"]
 
 Protocol = Literal["nvs", ClickProtocol, "click3d", "ceiling", LabelProtocol, PromptProtocol]
 
-VERSIONS: dict[Protocol, int] = dict.fromkeys(get_args(Protocol), 1)
+VERSIONS: dict[Protocol, int] = dict.fromkeys(get_args(Protocol), 1) | {"text": 2, "3d-ovs": 2}
 
 
 def versioned(protocol: Protocol) -> str:

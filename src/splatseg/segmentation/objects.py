@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from splatseg.capture import Frame
 from splatseg.gaussians import SH_DC, Gaussians
 from splatseg.render import project
 from splatseg.render.labels import label_image
+from splatseg.segmentation.oriented_box import OrientedBox, oriented_box
 
 BOX_QUANTILES = (0.02, 0.98)  # floaters would stretch a box around all Gaussians
 MIN_SHOWN = 50  # pixels of the working image from which a view shows a thing
@@ -51,6 +52,10 @@ class SceneObject:
     """Median of the Gaussians' centres."""
     size: tuple[float, float, float]
     """Sides of the axis-aligned box that holds the Gaussians but for a few outliers."""
+    box: OrientedBox
+    """The box turned as the object lies."""
+    box_volume: float
+    """Of that box, cubic world units."""
     color: tuple[int, int, int]
     """Mean base colour weighted by opacity, 0 to 255."""
     parent: int | None = None
@@ -73,6 +78,19 @@ def object_table(
         _describe(gaussians, labels == thing, thing, seen[thing], (parents or {}).get(thing))
         for thing in ids
     ]
+
+
+def bounds_of(gaussians: Gaussians) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+    """Two corners of the axis-aligned box that holds the centres but for a few outliers."""
+    low, high = (torch.quantile(gaussians.means, q, dim=0) for q in BOX_QUANTILES)
+    return low, high
+
+
+def box_of(gaussians: Gaussians) -> OrientedBox:
+    """The oriented box of the centres, which count by opacity."""
+    return oriented_box(
+        gaussians.means.detach().cpu().numpy(), gaussians.opacities.detach().cpu().numpy()
+    )
 
 
 def sightings(
@@ -152,18 +170,21 @@ def _describe(
     seen: Sighting,
     parent: int | None,
 ) -> SceneObject:
-    means = gaussians.means[inside]
-    low, high = (torch.quantile(means, q, dim=0) for q in BOX_QUANTILES)
-    weights = gaussians.opacities[inside][:, None]
-    base = (0.5 + SH_DC * gaussians.sh[inside, 0]).clamp(0, 1)
+    members = gaussians.select(inside)
+    low, high = bounds_of(members)
+    box = box_of(members)
+    weights = members.opacities[:, None]
+    base = (0.5 + SH_DC * members.sh[:, 0]).clamp(0, 1)
     color = (base * weights).sum(dim=0) / weights.sum()
     return SceneObject(
         id=thing,
         kind=seen.kind,
-        gaussians=int(inside.sum()),
+        gaussians=len(members),
         views=seen.views,
-        center=_triple(means.median(dim=0).values),
+        center=_triple(members.means.median(dim=0).values),
         size=_triple(high - low),
+        box=box,
+        box_volume=box.volume,
         color=tuple((color * 255).round().int().tolist()),
         parent=parent,
     )

@@ -18,7 +18,7 @@ from splatseg.segmentation.feature_maps import FeatureMap, similarity_map
 
 THRESHOLD = 0.7  # Eq. 6
 SAMPLES = 2000  # pixels of a region that are looked at
-MIN_HELD = 0.5  # the share of a thing's pixels in a view that a mask must hold, to mean it
+MIN_GAIN = 0.1  # of IoU with a mask, to mean one more thing: edges look like things of their own
 MIN_STROKE = 0.1  # the share of a scribble that lies on a thing, to mean it
 STROKE_WIDTH = 3  # pixels of the working image
 
@@ -57,7 +57,7 @@ class Scribble:
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """The things that a mask holds; of any size, it shows the whole photo."""
+    """The things that together are most like a mask; of any size, it shows the whole photo."""
 
     frame: str
     mask: Bool[np.ndarray, "h w"]
@@ -93,9 +93,9 @@ def region_queries(
     if isinstance(region, Scribble):
         return things[shares >= min(MIN_STROKE, float(shares.max()))]
     shown = torch.stack([similarity_map(features, thing[None]) >= threshold for thing in things])
-    held = (shown & inside).sum(dim=(1, 2)) / shown.sum(dim=(1, 2)).clamp_min(1)
     if isinstance(region, Mask):
-        return things[held >= min(MIN_HELD, float(held.max()))]
+        return things[_most_alike(shown, inside)]
+    held = (shown & inside).sum(dim=(1, 2)) / shown.sum(dim=(1, 2)).clamp_min(1)
     filled = (shown & inside).sum(dim=(1, 2)) / inside.sum()
     return things[(held * filled).argmax()][None]
 
@@ -119,6 +119,19 @@ def things_in(
         shares.append(members.sum() / len(samples))
         left &= ~members
     return torch.stack(things), torch.stack(shares)
+
+
+def _most_alike(masks: Bool[Tensor, "k h w"], target: Bool[Tensor, "h w"]) -> list[int]:
+    """Masks whose union has a large IoU with `target`: the best, and each that adds MIN_GAIN."""
+    union, best, chosen = torch.zeros_like(target), 0.0, []
+    while True:
+        joined = masks | union
+        ious = (joined & target).sum(dim=(1, 2)) / (joined | target).sum(dim=(1, 2))
+        index = int(ious.argmax())
+        if chosen and float(ious[index]) < best + MIN_GAIN:
+            return chosen
+        union, best = joined[index], float(ious[index])
+        chosen.append(index)
 
 
 def _inside(region: Region, frame: Frame) -> Bool[Tensor, "h w"]:

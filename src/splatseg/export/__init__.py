@@ -1,0 +1,1 @@
+"""A scene, or objects of it, in the files of other tools."""

@@ -1,0 +1,79 @@
+"""The boxes of objects, as JSON for robotics, measuring and labelling tools."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from splatseg.files import write_bytes
+from splatseg.gaussians import Gaussians
+from splatseg.segmentation.objects import Kind, bounds_of, box_of
+from splatseg.segmentation.oriented_box import OrientedBox
+
+SCHEMA = "splatseg.boxes/1"
+CONVENTIONS = {
+    "units": "world units: those of the capture's camera poses",
+    "axes": "world axes: those of the capture's camera poses, unchanged",
+    "rotation": "w, x, y, z of world_from_box",
+}
+
+
+@dataclass(frozen=True)
+class AlignedBox:
+    """A box along the world's axes; world units."""
+
+    center: tuple[float, float, float]
+    size: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class ObjectBoxes:
+    """Where an object is: two boxes, both without a few outliers at the ends of each side."""
+
+    id: int | None
+    """None of a selection."""
+    kind: Kind | None
+    """None where the object table does not tell."""
+    gaussians: int
+    axis_aligned: AlignedBox
+    oriented: OrientedBox
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict; a volume goes with the oriented box."""
+        row = asdict(self)
+        row["oriented"]["volume"] = self.oriented.volume
+        return row
+
+
+def boxes_of(
+    gaussians: Gaussians, labels: Int[Tensor, " n"], kinds: Mapping[int, Kind]
+) -> list[ObjectBoxes]:
+    """The boxes of every id above 0, by id; `kinds` are those of the object table, if known."""
+    things = torch.unique(labels[labels > 0]).tolist()
+    return [boxes_around(gaussians.select(labels == i), i, kinds.get(i)) for i in things]
+
+
+def boxes_around(
+    gaussians: Gaussians, thing: int | None = None, kind: Kind | None = None
+) -> ObjectBoxes:
+    """The boxes of a thing that consists of `gaussians`, one at least."""
+    low, high = bounds_of(gaussians)
+    aligned = AlignedBox(_triple((low + high) / 2), _triple(high - low))
+    return ObjectBoxes(thing, kind, len(gaussians), aligned, box_of(gaussians))
+
+
+def write_boxes(path: Path, boxes: Sequence[ObjectBoxes]) -> None:
+    """Write the boxes, and what their numbers mean."""
+    rows = [box.to_json() for box in boxes]
+    content = {"schema": SCHEMA, **CONVENTIONS, "boxes": rows}
+    write_bytes(path, json.dumps(content, indent=1).encode())
+
+
+def _triple(values: Tensor) -> tuple[float, float, float]:
+    x, y, z = values.tolist()
+    return (x, y, z)

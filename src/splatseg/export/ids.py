@@ -1,0 +1,49 @@
+"""Which object each Gaussian belongs to: as an array, or as a PLY in which objects have colours.
+
+Rows are those of scene.ply. Ids are as `splatseg cluster` gives them: 0 = no object, -1 = floater.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from splatseg.files import write_bytes
+from splatseg.gaussians import SH_DC, Gaussians
+from splatseg.masks.levels import Level
+from splatseg.pictures import label_palette
+from splatseg.scene import write_ply
+
+
+def write_ids(
+    path: Path,
+    labels: Int[Tensor, " n"],
+    parts: Mapping[Level, Int[Tensor, " n"]] | None = None,
+) -> None:
+    """Write a compressed NPZ: "ids" [n] int32 and, of finer levels, "ids.part", "ids.subpart"."""
+    arrays = {"ids": labels} | {f"ids.{level}": ids for level, ids in (parts or {}).items()}
+    content = io.BytesIO()
+    np.savez_compressed(
+        content, allow_pickle=False, **{name: _int32(ids) for name, ids in arrays.items()}
+    )
+    write_bytes(path, content.getvalue())
+
+
+def write_ids_ply(path: Path, gaussians: Gaussians, labels: Int[Tensor, " n"]) -> None:
+    """Write a standard PLY of SH degree 0, each object in the colour that `cluster` paints it in.
+
+    What belongs to no object is dark.
+    """
+    ids = labels.clamp_min(0).cpu()
+    palette = torch.from_numpy(label_palette(int(ids.max()))) / 255
+    coefficients = (palette[ids] - 0.5) / SH_DC
+    write_ply(path, replace(gaussians, sh=coefficients[:, None].to(gaussians.sh)))
+
+
+def _int32(ids: Int[Tensor, " n"]) -> np.ndarray:
+    return ids.cpu().numpy().astype(np.int32)

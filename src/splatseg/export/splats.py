@@ -1,0 +1,119 @@
+"""Gaussians as files that viewers read: standard PLY, compressed PLY, SPZ, SOG and .splat.
+
+The PLY is our own and exact. The others gaussforge writes, from a PLY that is prepared for what the
+format, or gaussforge, expects:
+
+- SPZ has y up and z backward where a PLY has y down and z forward. gaussforge does not turn them.
+- In a compressed PLY, spherical harmonics go channel by channel. gaussforge 0.6 reads them so, and
+  writes them coefficient by coefficient.
+
+What each format loses: docs/formats.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from splatseg.errors import SplatsegError
+from splatseg.files import write_bytes
+from splatseg.gaussians import Gaussians
+from splatseg.render.reference import sh_basis
+from splatseg.scene import write_ply
+
+SPZ_REACH = 2048.0  # world units: 24 bits, 12 of them behind the point; what is beyond wraps
+HALF_TURN = (1.0, -1.0, -1.0)  # about x
+GENERIC = (0.3, 0.5, 0.7)  # a direction at which no spherical harmonic is 0
+
+
+def write_splats(path: Path, gaussians: Gaussians) -> None:
+    """Write `gaussians`, less their features, in the format that the suffix of `path` names.
+
+    Raises:
+        SplatsegError: an unknown suffix, no Gaussian, values that the format cannot hold, or
+            gaussforge is not installed.
+    """
+    suffix = splat_suffix(path)
+    if len(gaussians) == 0:
+        raise SplatsegError(f"there is no Gaussian to write to {path}; expected at least one")
+    if suffix == ".ply":
+        write_ply(path, gaussians)
+    else:
+        write_bytes(path, _converted(path, gaussians, suffix))
+
+
+def splat_suffix(path: Path) -> str:
+    """The suffix of SUFFIXES that `path` ends with.
+
+    Raises:
+        SplatsegError: it ends with none of them.
+    """
+    # The longest first: .compressed.ply is a .ply too.
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if path.name.lower().endswith(suffix):
+            return suffix
+    raise SplatsegError(
+        f"{path} has no suffix of a splat format; expected one of {', '.join(SUFFIXES)}"
+    )
+
+
+def _converted(path: Path, gaussians: Gaussians, suffix: str) -> bytes:
+    """The contents of a file that gaussforge writes."""
+    try:
+        from gaussforge import GaussForge
+    except ImportError as error:
+        raise SplatsegError(
+            f"writing {path} needs gaussforge: pip install 'splatseg[formats]'"
+        ) from error
+    unit = torch.nn.functional.normalize(gaussians.quats, dim=1)  # SOG clips others
+    prepared = _PREPARED[suffix](path, replace(gaussians, quats=unit))
+    with TemporaryDirectory() as folder:
+        plain = Path(folder) / f"{path.name}.ply"
+        write_ply(plain, prepared)
+        answer = GaussForge().convert(plain.read_bytes(), "ply", suffix.removeprefix("."))
+    if "error" in answer:
+        raise SplatsegError(f"gaussforge cannot write {path}: {answer['error']}")
+    return answer["data"]
+
+
+def _as_it_is(path: Path, gaussians: Gaussians) -> Gaussians:
+    return gaussians
+
+
+def _for_compressed_ply(path: Path, gaussians: Gaussians) -> Gaussians:
+    """With the harmonics in an order that gaussforge's makes right."""
+    rest = gaussians.sh[:, 1:]
+    shuffled = rest.transpose(1, 2).reshape(rest.shape)
+    return replace(gaussians, sh=torch.cat([gaussians.sh[:, :1], shuffled], dim=1))
+
+
+def _for_spz(path: Path, gaussians: Gaussians) -> Gaussians:
+    """Turned by half a turn about x, exactly: all of it is changes of sign."""
+    farthest = float(gaussians.means.abs().max())
+    if farthest >= SPZ_REACH:
+        raise SplatsegError(
+            f"{path} cannot hold a Gaussian at coordinate {farthest:.6g}: SPZ reaches "
+            f"{SPZ_REACH:.0f}; write another format, or only an object near the origin"
+        )
+    turn = gaussians.means.new_tensor(HALF_TURN)
+    direction = gaussians.means.new_tensor([GENERIC])
+    degree = gaussians.sh_degree
+    signs = (sh_basis(direction * turn, degree) * sh_basis(direction, degree)).sign()[0]
+    return replace(
+        gaussians,
+        means=gaussians.means * turn,
+        quats=gaussians.quats * turn.new_tensor([1.0, *HALF_TURN]),
+        sh=gaussians.sh * signs[:, None],
+    )
+
+
+_PREPARED: dict[str, Callable[[Path, Gaussians], Gaussians]] = {
+    ".compressed.ply": _for_compressed_ply,
+    ".spz": _for_spz,
+    ".sog": _as_it_is,
+    ".splat": _as_it_is,
+}
+SUFFIXES = (".ply", *_PREPARED)
+"""Of the formats that `write_splats` knows."""
