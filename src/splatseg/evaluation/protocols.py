@@ -64,10 +64,10 @@ tenth of it. `under_segmented` counts labels that hold at least half of each of 
 view that the truth has a folder of, as it is rendered; the object found there is asked for in every
 view that has a true mask of the prompt. A prediction is resized to the truth's size by nearest
 pixel; truth above 128 is inside. Scores are those of the clicks, a missing prediction scores 0;
-means are over views, then over prompts. The reference view is scored like any other, by the mask that is predicted there and not by
-the one that was given, as LERF-Mask's authors do: some prompts show in no other view. `other_views`
-has the figures without it, over the prompts that other views show. `text` has all three figures,
-`3d-ovs` `miou`.
+means are over views, then over prompts. The reference view is scored like any other, by the mask
+that is predicted there and not by the one that was given, as LERF-Mask's authors do: some prompts
+show in no other view. `other_views` has the figures without it, over the prompts that other views
+show. `text` has all three figures, `3d-ovs` `miou`.
 
 Pixel coordinates of a click are those of the photo as shipped; (0.5, 0.5) is a pixel's centre.
 Sizes are (width, height).
