@@ -41,6 +41,7 @@ def _parse(arguments: list[str]) -> Any:
     from splatseg.cli.capture import Capture
     from splatseg.cli.cluster import Cluster
     from splatseg.cli.doctor import Doctor
+    from splatseg.cli.edit import Extract, Hide, Move, Recolour, Remove
     from splatseg.cli.evaluate import Evaluate
     from splatseg.cli.export import Export
     from splatseg.cli.lift import Lift
@@ -61,6 +62,11 @@ def _parse(arguments: list[str]) -> Any:
         Annotated[Pick, verb("pick")],
         Annotated[Cluster, verb("cluster")],
         Annotated[Render, verb("render")],
+        Annotated[Extract, verb("extract")],
+        Annotated[Remove, verb("remove")],
+        Annotated[Hide, verb("hide")],
+        Annotated[Recolour, verb("recolour")],
+        Annotated[Move, verb("move")],
         Annotated[Export, verb("export")],
         Annotated[Evaluate, verb("evaluate")],
         Annotated[Doctor, verb("doctor")],

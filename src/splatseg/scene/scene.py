@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatseg.capture import Frame
@@ -68,6 +68,16 @@ class Scene:
             labels=None if self.labels is None else self.labels.to(device),
             parts={level: labels.to(device) for level, labels in self.parts.items()},
             levels={level: features.to(device) for level, features in self.levels.items()},
+        )
+
+    def select(self, kept: Bool[Tensor, " n"]) -> "Scene":
+        """The same with only these Gaussians, and what belongs to them."""
+        return replace(
+            self,
+            gaussians=self.gaussians.select(kept),
+            labels=None if self.labels is None else self.labels[kept],
+            parts={level: labels[kept] for level, labels in self.parts.items()},
+            levels={level: features[kept] for level, features in self.levels.items()},
         )
 
     def at(self, level: Level) -> "Scene":

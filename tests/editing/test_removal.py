@@ -1,0 +1,59 @@
+"""Removing a ball from the true scene: what hangs in and around it goes too."""
+
+import dataclasses
+
+import torch
+
+from splatseg.editing.removal import silhouette_shares, without
+from splatseg.gaussians import Gaussians, concatenate
+
+
+def hung_up(
+    gaussians: Gaussians, labels: torch.Tensor, points: torch.Tensor
+) -> tuple[Gaussians, torch.Tensor]:
+    """The scene, and Gaussians at `points` that belong to nothing."""
+    more = gaussians.select(torch.zeros(len(points), dtype=torch.long))
+    more = dataclasses.replace(more, means=points)
+    return concatenate([gaussians, more]), torch.cat([labels, labels.new_zeros(len(points))])
+
+
+def test_what_hangs_in_a_ball_goes_with_it(true_scene, views, balls) -> None:
+    (center, radius), random = balls[1], torch.Generator().manual_seed(0)
+    directions = torch.nn.functional.normalize(torch.randn(12, 3, generator=random), dim=1)
+    inside = torch.tensor(center) + 0.5 * radius * directions
+    scene, labels = hung_up(true_scene[0], true_scene[1], inside)
+
+    stays = without(scene, views, (labels == 1).float())
+
+    assert not bool(stays[labels == 1].any())
+    assert not bool(stays[-len(inside) :].any())
+    assert bool(stays[(labels == 2) | (labels == 3)].all())
+    ground = stays[: -len(inside)][labels[: -len(inside)] == 0]
+    assert ground.float().mean() > 0.95  # but for a spot under the ball
+
+
+def test_what_stands_behind_stays_even_if_all_cameras_look_from_one_side(
+    true_scene, views, balls
+) -> None:
+    center = torch.tensor(balls[1][0])
+    camera = views[0].camera.position.float()
+    behind = center + 2 * balls[1][1] * torch.nn.functional.normalize(center - camera, dim=0)
+    scene, labels = hung_up(true_scene[0], true_scene[1], behind[None])
+    assert silhouette_shares(behind[None], scene.select(labels == 1), views[:1]).item() == 1
+
+    assert bool(without(scene, views[:1], (labels == 1).float())[-1])
+
+
+def test_the_order_of_gaussians_and_views_is_all_the_same(true_scene, views) -> None:
+    gaussians, labels = true_scene
+    order = torch.randperm(len(gaussians), generator=torch.Generator().manual_seed(0))
+    stays = without(gaussians, views, (labels == 2).float())
+    shuffled = without(gaussians.select(order), views[::-1], (labels[order] == 2).float())
+    assert torch.equal(shuffled, stays[order])
+
+
+def test_nothing_selected_removes_nothing(true_scene, views) -> None:
+    gaussians, labels = true_scene
+    assert bool(without(gaussians, views, torch.zeros(len(labels))).all())
+    points = torch.tensor([[0.0, 0.0, 1e3]])
+    assert silhouette_shares(points, gaussians, views).tolist() == [0]

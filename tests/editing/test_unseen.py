@@ -1,0 +1,53 @@
+"""What no photo shows behind a ball: known, where the scene is."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from splatseg.editing.sheets import HATCH, hatched
+from splatseg.editing.unseen import find_unseen
+
+
+def removed(true_scene, frames):
+    gaussians, labels = true_scene
+    return find_unseen(gaussians, (labels == 1).float(), gaussians.select(labels != 1), frames)
+
+
+def test_one_photo_sees_nothing_behind_a_ball_and_many_see_most(true_scene, views) -> None:
+    training = [frame for frame in views if not frame.is_test]
+    one, all_views = removed(true_scene, training[:1]), removed(true_scene, views)
+    assert one.share > 0.8  # but for what shines through along the outline
+    assert 0 < all_views.share < 0.6
+    assert set(all_views.masks) == {frame.name for frame in views}
+
+
+def test_only_what_the_ball_covered_is_unseen(true_scene, views, synthetic) -> None:
+    unseen = removed(true_scene, views)
+    for name, truth in synthetic.truth.items():
+        assert not bool(unseen.masks[name].numpy()[truth > 1].any())
+    labels = true_scene[1]
+    ground_only = labels[labels != 1][unseen.gaussians]
+    assert len(ground_only) > 0 and not bool(ground_only.any())
+
+
+def test_held_out_views_are_no_photos(true_scene, views) -> None:
+    training, held_out = views[0], dataclasses.replace(views[5], is_test=True)
+    with_other = removed(true_scene, [training, held_out])
+    alone = removed(true_scene, [training])
+    assert torch.equal(with_other.masks[training.name], alone.masks[training.name])
+
+
+def test_an_object_that_no_view_shows_hides_nothing(true_scene, views) -> None:
+    gaussians, _ = true_scene
+    nothing = find_unseen(gaussians, torch.zeros(len(gaussians)), gaussians, views[:2])
+    assert nothing.share == 0 and not bool(nothing.gaussians.any())
+
+
+def test_hatching_stays_inside_its_mask() -> None:
+    image = np.full((40, 60, 3), 100, np.uint8)
+    mask = np.zeros((40, 60), bool)
+    mask[10:20, 10:40] = True
+    drawn = hatched(image, mask)
+    assert (drawn[~mask] == 100).all() and (drawn[mask] != 100).any(axis=-1).all()
+    assert (drawn[mask] == HATCH).all(axis=-1).any()
