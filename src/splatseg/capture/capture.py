@@ -101,13 +101,16 @@ class Capture:
         return frame.lens.warp_to_working(pixels, frame.camera, nearest=False)
 
 
-def load_capture(root: Path, *, downscale: int | None = None, poses: Path | None = None) -> Capture:
+def load_capture(
+    root: Path | str, *, downscale: int | None = None, poses: Path | None = None
+) -> Capture:
     """Read the capture in `root`.
 
     COLMAP's `sparse/` wins over `transforms.json`; `poses`, a file or folder of either kind,
     overrides both. Without `downscale`, the smallest whole factor that brings the longest side of
     every photo to 1000 pixels.
     """
+    root = Path(root)
     if not root.is_dir():
         raise SplatsegError(f"{root} is not a folder; expected a capture: photos with their poses")
     if downscale is not None and downscale < 1:

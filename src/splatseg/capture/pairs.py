@@ -12,7 +12,6 @@ from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from sklearn.cluster import MiniBatchKMeans
 
 ALL_PAIRS_UP_TO = 40  # photos: 780 pairs, about what 60 photos have with the limits below
 NEIGHBOURS = 5  # after it in the order of names, in the same folder
@@ -49,6 +48,8 @@ def learn_words(samples: Sequence[UInt8[np.ndarray, "_ d"]]) -> Float32[np.ndarr
     rows = np.concatenate(samples).astype(np.float32)
     if len(rows) <= WORDS:  # one word at least, even if no photo has a feature
         return np.concatenate([rows, np.zeros((1, rows.shape[1]), np.float32)])
+    from sklearn.cluster import MiniBatchKMeans  # takes as long to import as torch
+
     return np.asarray(MiniBatchKMeans(WORDS, random_state=0).fit(rows).cluster_centers_)
 
 

@@ -1,7 +1,6 @@
 """The command line: the only place that parses arguments or prints."""
 
 import logging
-import os
 import sys
 from typing import Annotated, Any, Union
 
@@ -13,9 +12,6 @@ OUT_OF_MEMORY = {"DefaultCPUAllocator: ": "memory", "CUDA out of memory. ": "GPU
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit status: 0, 2 for bad input, 3 nothing found, 130 after Ctrl-C."""
-    # Torch's OpenMP threads spin while they wait, which slows the engine's own threads down. The
-    # runtime reads this when it is loaded, so it comes before the first import of torch.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     from splatseg.errors import SplatsegError

@@ -86,7 +86,7 @@ PromptProtocol = Literal["text", "3d-ovs"]
 
 Protocol = Literal["nvs", ClickProtocol, "click3d", "ceiling", LabelProtocol, PromptProtocol]
 
-VERSIONS: dict[Protocol, int] = dict.fromkeys(get_args(Protocol), 1) | {"text": 2, "3d-ovs": 2}
+VERSIONS: dict[str, int] = dict.fromkeys(get_args(Protocol), 1) | {"text": 2, "3d-ovs": 2}
 
 
 def versioned(protocol: Protocol) -> str:

@@ -67,11 +67,11 @@ def boxes_around(
     return ObjectBoxes(thing, kind, len(gaussians), aligned, box_of(gaussians))
 
 
-def write_boxes(path: Path, boxes: Sequence[ObjectBoxes]) -> None:
+def write_boxes(path: Path | str, boxes: Sequence[ObjectBoxes]) -> None:
     """Write the boxes, and what their numbers mean."""
     rows = [box.to_json() for box in boxes]
     content = {"schema": SCHEMA, **CONVENTIONS, "boxes": rows}
-    write_bytes(path, json.dumps(content, indent=1).encode())
+    write_bytes(Path(path), json.dumps(content, indent=1).encode())
 
 
 def _triple(values: Tensor) -> tuple[float, float, float]:

@@ -21,7 +21,7 @@ from splatseg.scene import write_ply
 
 
 def write_ids(
-    path: Path,
+    path: Path | str,
     labels: Int[Tensor, " n"],
     parts: Mapping[Level, Int[Tensor, " n"]] | None = None,
 ) -> None:
@@ -31,10 +31,10 @@ def write_ids(
     np.savez_compressed(
         content, allow_pickle=False, **{name: _int32(ids) for name, ids in arrays.items()}
     )
-    write_bytes(path, content.getvalue())
+    write_bytes(Path(path), content.getvalue())
 
 
-def write_ids_ply(path: Path, gaussians: Gaussians, labels: Int[Tensor, " n"]) -> None:
+def write_ids_ply(path: Path | str, gaussians: Gaussians, labels: Int[Tensor, " n"]) -> None:
     """Write a standard PLY of SH degree 0, each object in the colour that `cluster` paints it in.
 
     What belongs to no object is dark.
@@ -42,7 +42,7 @@ def write_ids_ply(path: Path, gaussians: Gaussians, labels: Int[Tensor, " n"]) -
     ids = labels.clamp_min(0).cpu()
     palette = torch.from_numpy(label_palette(int(ids.max()))) / 255
     coefficients = (palette[ids] - 0.5) / SH_DC
-    write_ply(path, replace(gaussians, sh=coefficients[:, None].to(gaussians.sh)))
+    write_ply(Path(path), replace(gaussians, sh=coefficients[:, None].to(gaussians.sh)))
 
 
 def _int32(ids: Int[Tensor, " n"]) -> np.ndarray:

@@ -28,13 +28,14 @@ HALF_TURN = (1.0, -1.0, -1.0)  # about x
 GENERIC = (0.3, 0.5, 0.7)  # a direction at which no spherical harmonic is 0
 
 
-def write_splats(path: Path, gaussians: Gaussians) -> None:
+def write_splats(path: Path | str, gaussians: Gaussians) -> None:
     """Write `gaussians`, less their features, in the format that the suffix of `path` names.
 
     Raises:
         SplatsegError: an unknown suffix, no Gaussian, values that the format cannot hold, or
             gaussforge is not installed.
     """
+    path = Path(path)
     suffix = splat_suffix(path)
     if len(gaussians) == 0:
         raise SplatsegError(f"there is no Gaussian to write to {path}; expected at least one")

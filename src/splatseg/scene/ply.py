@@ -70,8 +70,9 @@ def write_ply(path: Path, gaussians: Gaussians) -> None:
         file.write(rows.numpy().astype("<f4", copy=False).data)
 
 
-def read_ply(path: Path) -> Gaussians:
+def read_ply(path: Path | str) -> Gaussians:
     """The Gaussians of a 3DGS PLY, float32 on the CPU, with features of width 0."""
+    path = Path(path)
     try:
         with open(path, "rb") as file:
             vertex = _find_gaussians(path, file)

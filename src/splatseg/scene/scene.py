@@ -99,9 +99,9 @@ class Scene:
         return replace(self, gaussians=replace(self.gaussians, features=features))
 
 
-def save_scene(folder: Path, scene: Scene) -> None:
+def save_scene(folder: Path | str, scene: Scene) -> None:
     """Write `scene` to `folder`, in place of the scene that may be there."""
-    count = len(scene.gaussians)
+    folder, count = Path(folder), len(scene.gaussians)
     with _saving(folder) as staging:
         write_ply(staging / PLY, scene.gaussians)
         levels = {_tensor(level): features.half() for level, features in scene.levels.items()}
@@ -124,8 +124,9 @@ def save_scene(folder: Path, scene: Scene) -> None:
             (folder / LABELS).unlink()
 
 
-def load_scene(folder: Path) -> Scene:
+def load_scene(folder: Path | str) -> Scene:
     """Read the scene in `folder`, its tensors on the CPU."""
+    folder = Path(folder)
     manifest = _read_manifest(folder)
     for name in (PLY, FEATURES, *manifest.files):
         _verify(folder, name, manifest)

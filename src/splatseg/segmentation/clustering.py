@@ -24,7 +24,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from scipy import ndimage
 from scipy.cluster.hierarchy import fcluster, linkage
-from sklearn.cluster import HDBSCAN
 from torch import Tensor
 
 from splatseg.capture import Frame
@@ -111,7 +110,7 @@ def find_prototypes(regions: Float[Tensor, "r f"], views: int) -> Float[Tensor, 
             f"the views show only {len(regions)} regions of one feature, too few to find objects; "
             "were the features trained long enough?"
         )
-    labels = torch.from_numpy(_hdbscan(smallest).fit_predict(regions.numpy()))
+    labels = torch.from_numpy(_hdbscan_labels(regions.numpy(), smallest))
     count = int(labels.max()) + 1
     if count == 0:
         raise SplatsegError(
@@ -133,9 +132,13 @@ def merge_alike(prototypes: Float[Tensor, "c f"]) -> Float[Tensor, "m f"]:
     return F.normalize(sums.index_add(0, groups, prototypes), dim=1)
 
 
-def _hdbscan(smallest: int) -> HDBSCAN:
+def _hdbscan_labels(regions: Float[np.ndarray, "r f"], smallest: int) -> Int[np.ndarray, " r"]:
+    """A cluster for each region, -1 for none."""
+    from sklearn.cluster import HDBSCAN  # takes as long to import as torch
+
     copy: Any = True  # the default changes in scikit-learn 1.10, whose stubs call it a string
-    return HDBSCAN(min_cluster_size=smallest, min_samples=MIN_SAMPLES, copy=copy)
+    model = HDBSCAN(min_cluster_size=smallest, min_samples=MIN_SAMPLES, copy=copy)
+    return model.fit_predict(regions)
 
 
 def renumbered(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:

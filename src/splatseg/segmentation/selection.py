@@ -142,7 +142,7 @@ def refuse_other_scene(selection: Selection, scene: str) -> None:
         )
 
 
-def save_selection(path: Path, selection: Selection) -> None:
+def save_selection(path: Path | str, selection: Selection) -> None:
     """Write it, whole or not at all."""
     tensors = {"weights": selection.weights.float()}
     metadata = {
@@ -158,16 +158,16 @@ def save_selection(path: Path, selection: Selection) -> None:
             "threshold": repr(queries.threshold),
             "features": queries.features,
         }
-    write_tensors(path, tensors, metadata)
+    write_tensors(Path(path), tensors, metadata)
 
 
-def load_selection(path: Path, scene: Scene) -> Selection:
+def load_selection(path: Path | str, scene: Scene) -> Selection:
     """Read a selection of this scene; without its queries if they are of features since replaced.
 
     Raises:
         SplatsegError: the file is no selection, or one of another scene.
     """
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = read_tensors(Path(path))
     try:
         if metadata.get("schema") != SCHEMA:
             raise ValueError(f"its schema is {metadata.get('schema')}, expected {SCHEMA}")
