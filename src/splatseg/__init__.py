@@ -26,7 +26,6 @@ from splatseg.export.ids import write_ids, write_ids_ply
 from splatseg.export.splats import write_splats
 from splatseg.gaussians import Gaussians
 from splatseg.photos import picture
-from splatseg.render import render
 from splatseg.scene import Scene, load_scene, read_ply, save_scene
 from splatseg.segmentation import (
     Box,
@@ -73,7 +72,6 @@ __all__ = [
     "read_ply",
     "recoloured",
     "removed",
-    "render",
     "save_scene",
     "save_selection",
     "write_boxes",

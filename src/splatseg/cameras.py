@@ -77,6 +77,10 @@ class Camera:
             height=height,
         )
 
+    def window(self, x: int, y: int, width: int, height: int) -> "Camera":
+        """The camera of a part of the image, whose first pixel is (x, y)."""
+        return dataclasses.replace(self, cx=self.cx - x, cy=self.cy - y, width=width, height=height)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict that `from_json` reads back exactly."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

@@ -255,6 +255,21 @@ def test_an_empty_pixel_list_gives_nothing(
     assert torch.equal(votes, torch.zeros_like(votes)) and votes.shape == (17, 2)
 
 
+@pytest.mark.parametrize("window", [(0, 0, 7, 5), (3, 2, 9, 11), (1, 0, 4, 1)])
+def test_a_window_has_the_pixels_of_the_whole_image(
+    backend, window: tuple[int, int, int, int], make_smooth_gaussians, make_camera
+) -> None:
+    camera = make_camera()
+    gaussians = make_smooth_gaussians(camera, 40, 2).to(backend.dtype)
+    whole = image_of(backend, gaussians, camera)
+    view = render.project(gaussians, camera, backend=backend.name, window=window)
+    part = render.render(view, view.colors, depth=True)
+    x, y, width, height = window
+    for name in ("image", "alpha", "depth"):
+        expected = getattr(whole, name)[y : y + height, x : x + width]
+        assert_same(backend, getattr(part, name), expected)
+
+
 @pytest.mark.parametrize("pixel", [(-1, 0), (0, -1), (37, 0), (0, 29)])
 def test_pixels_outside_are_refused(
     pixel: tuple[int, int],

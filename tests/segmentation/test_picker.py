@@ -22,7 +22,7 @@ from splatseg.segmentation import (
     query_features,
     select_gaussians,
 )
-from splatseg.segmentation.picker import KEPT_VIEWS
+from splatseg.segmentation.picker import KEPT_VIEWS, window_of
 
 MIN_IOU = 0.85  # of a ball in the view of the prompt; clicks have 0.9 and more
 BALLS = (1, 2, 3)
@@ -168,9 +168,11 @@ def test_added_balls_show_together(picker: Picker, synthetic) -> None:
     assert iou(together, np.isin(synthetic.truth[frame], (1, 2))) > MIN_IOU
 
 
-def test_only_the_latest_views_are_kept(picker: Picker, synthetic, trained: Scene) -> None:
-    selection = picker.pick([click_on(synthetic, 1)])
-    list(picker.masks(selection))
+def test_only_the_latest_views_are_kept(synthetic, trained: Scene) -> None:
+    picker = Picker(trained)
+    queries = picker.queries([click_on(synthetic, 1)])
+    for frame in trained.frames:
+        picker.margin_of(queries, frame.name)
     assert len(picker._maps) == KEPT_VIEWS
     assert [name for _, name in picker._maps] == [f.name for f in trained.frames[-KEPT_VIEWS:]]
 
@@ -207,3 +209,25 @@ def test_a_gaussian_that_no_view_sees_is_refused(trained: Scene, synthetic) -> N
     picker = Picker(replace(trained, gaussians=replace(trained.gaussians, means=means)))
     with pytest.raises(SplatsegError, match="no training view sees Gaussian 7"):
         picker.pick([GaussianId(7)])
+
+
+def test_masks_from_a_part_of_a_view_are_those_from_the_whole(trained: Scene, synthetic) -> None:
+    """Before anything is picked, whole views are rendered; after, the part around the object."""
+    clicks = [click_on(synthetic, ball) for ball in BALLS]
+    fresh, warm = Picker(trained), Picker(trained)
+    warm.seen_features()
+    asked = [fresh.queries([click]) for click in clicks]
+    rendered = []
+    for queries in [*asked, replace(asked[0], negative=asked[1].positive)]:
+        for frame in trained.frames:
+            whole, part = (each.margin_of(queries, frame.name) for each in (fresh, warm))
+            inside = part > -1
+            rendered.append(inside.mean())
+            assert np.array_equal(part >= 0, whole >= 0)
+            assert np.allclose(part[inside], whole[inside], atol=1e-4)
+    assert 0 < np.median(rendered) < 0.5
+
+
+def test_a_window_around_nothing_is_empty(trained: Scene) -> None:
+    behind = replace(trained.gaussians, means=trained.gaussians.means + 1e6)
+    assert window_of(behind, trained.frames[0].camera) == (0, 0, 0, 0)

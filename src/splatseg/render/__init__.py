@@ -20,9 +20,9 @@ from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.render import engine, gsplat, native, reference
-from splatseg.render.view import Rendered, View
+from splatseg.render.view import Rendered, View, Window
 
-__all__ = ["Backend", "Rendered", "View", "default_backend", "project", "render", "splat"]
+__all__ = ["Backend", "Rendered", "View", "Window", "default_backend", "project", "render", "splat"]
 
 Backend = Literal["gsplat", "native", "reference"]
 BACKENDS: dict[str, ModuleType] = {"gsplat": gsplat, "native": native, "reference": reference}
@@ -51,15 +51,17 @@ def project(
     *,
     sh_degree: int | None = None,
     backend: Backend | None = None,
+    window: Window | None = None,
 ) -> View:
     """Project Gaussians into a camera's image and sort them into tiles.
 
     `sh_degree` limits the spherical harmonics used for colour; by default all that are stored.
-    `backend` is by default the one for the Gaussians' device.
+    `backend` is by default the one for the Gaussians' device. With a `window` (x, y, width,
+    height), the view is of this part of the image alone, with the whole image's pixels there.
     """
     name = backend or default_backend(gaussians.means.device)
     degree = gaussians.sh_degree if sh_degree is None else min(sh_degree, gaussians.sh_degree)
-    return BACKENDS[name].project(gaussians, camera, degree)
+    return BACKENDS[name].project(gaussians, camera, degree, window)
 
 
 @overload

@@ -24,7 +24,7 @@ from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.render import reference
-from splatseg.render.view import View
+from splatseg.render.view import View, Window, within
 
 TILE = 16  # pixels along a side of a tile: 3DGS's, and gsplat's default
 # gsplat's backward kernel holds a tile's channels in shared memory: 32 of them take 39 KB, 64 take
@@ -69,10 +69,12 @@ def library() -> ModuleType:
     return importlib.import_module("gsplat")
 
 
-def project(gaussians: Gaussians, camera: Camera, sh_degree: int) -> View:
+def project(
+    gaussians: Gaussians, camera: Camera, sh_degree: int, window: Window | None = None
+) -> View:
     """See `splatseg.render.project`. What is not visible gets opacity 0."""
     if len(gaussians) == 0:  # gsplat divides by their number
-        return reference.project(gaussians, camera, sh_degree)
+        return reference.project(gaussians, camera, sh_degree, window)
     means, opacities = gaussians.means, gaussians.opacities
     radii, means2d, depths, conics, _ = library().fully_fused_projection(
         *(means, None, _rotations(gaussians.quats), gaussians.scales),
@@ -87,15 +89,18 @@ def project(gaussians: Gaussians, camera: Camera, sh_degree: int) -> View:
     visible = (radii > 0).all(dim=-1) & (opacities > reference.MIN_ALPHA) & finite
     directions = means - camera.position.to(means)
     colors = library().spherical_harmonics(sh_degree, directions, gaussians.sh, masks=visible)
+    part, means2d = within(window, camera, means2d)
+    size = means2d.new_tensor([part.width, part.height])
+    visible = visible & ((means2d + radii > 0) & (means2d - radii < size)).all(dim=-1)
     return View(
-        camera,
+        part,
         means2d=means2d,
         conics=conics,
         depths=depths,
         opacities=torch.where(visible, opacities, 0.0),
         colors=torch.where(visible[:, None], 0.5 + colors, 0.0).clamp_min(0),
         visible=visible,
-        bins=_tiles(camera, means2d, torch.where(visible[:, None], radii, 0), depths),
+        bins=_tiles(part, means2d, torch.where(visible[:, None], radii, 0), depths),
     )
 
 

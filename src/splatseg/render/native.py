@@ -15,7 +15,7 @@ from torch import Tensor
 from splatseg.cameras import Camera
 from splatseg.gaussians import Gaussians
 from splatseg.render import engine
-from splatseg.render.view import View
+from splatseg.render.view import View, Window, within
 
 Grads = tuple[Tensor | None, ...]
 
@@ -83,14 +83,20 @@ class Project(torch.autograd.Function):
         return (None, None, *grads)
 
 
-def project(gaussians: Gaussians, camera: Camera, sh_degree: int) -> View:
+def project(
+    gaussians: Gaussians, camera: Camera, sh_degree: int, window: Window | None = None
+) -> View:
     """See `splatseg.render.project`."""
     stored = (gaussians.means, gaussians.quats, gaussians.log_scales)
-    out = Project.apply(camera, sh_degree, *stored, gaussians.logit_opacities, gaussians.sh)
-    bins, visible = engine.bin_gaussians(
-        projected_struct(tuple(dense(t) for t in out)), len(gaussians), camera.width, camera.height
+    means2d, *others = Project.apply(
+        camera, sh_degree, *stored, gaussians.logit_opacities, gaussians.sh
     )
-    return View(camera, *out, visible=visible, bins=bins)
+    part, means2d = within(window, camera, means2d)
+    out = (means2d, *others)
+    bins, visible = engine.bin_gaussians(
+        projected_struct(tuple(dense(t) for t in out)), len(gaussians), part.width, part.height
+    )
+    return View(part, *out, visible=visible, bins=bins)
 
 
 def blending_gradients(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from splatseg.cameras import Camera
 from splatseg.gaussians import Gaussians
-from splatseg.render.view import View
+from splatseg.render.view import View, Window, within
 
 BLUR = 0.3  # pixels², added to the 2D covariance so that no Gaussian falls between pixels (3DGS)
 MARGIN = (
@@ -72,7 +72,9 @@ def view_colors(
     return color.clamp_min(0)
 
 
-def project(gaussians: Gaussians, camera: Camera, sh_degree: int) -> View:
+def project(
+    gaussians: Gaussians, camera: Camera, sh_degree: int, window: Window | None = None
+) -> View:
     """See `splatseg.render.project`."""
     pose = camera.cam_from_world.to(gaussians.means)
     in_camera = gaussians.means @ pose[:3, :3].T + pose[:3, 3]
@@ -107,9 +109,10 @@ def project(gaussians: Gaussians, camera: Camera, sh_degree: int) -> View:
     valid = valid & (determinant > 0) & determinant.isfinite()
     opacities = torch.where(valid, gaussians.opacities, 0.0)
     reach = extents(conics, opacities)
-    visible = valid & (opacities > MIN_ALPHA) & _overlaps_image(means2d, reach, camera)
+    part, means2d = within(window, camera, means2d)
+    visible = valid & (opacities > MIN_ALPHA) & _overlaps_image(means2d, reach, part)
     colors = view_colors(gaussians.means, gaussians.sh, camera, sh_degree)
-    return View(camera, means2d, conics, depths, opacities, colors, visible, bins=None)
+    return View(part, means2d, conics, depths, opacities, colors, visible, bins=None)
 
 
 def extents(conics: Float[Tensor, "n 3"], opacities: Float[Tensor, " n"]) -> Float[Tensor, "n 2"]:

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from splatseg.cameras import Camera
 
+Window = tuple[int, int, int, int]
+"""x and y of a part of an image, its width and its height."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -41,6 +44,15 @@ class View:
         """The same view without history: renders from it have no gradient to geometry."""
         names = ("means2d", "conics", "depths", "opacities", "colors")
         return replace(self, **{name: getattr(self, name).detach() for name in names})
+
+
+def within(
+    window: Window | None, camera: Camera, means2d: Float[Tensor, "n 2"]
+) -> tuple[Camera, Float[Tensor, "n 2"]]:
+    """The camera of a window of the image, and centres in its pixels; without one, as they are."""
+    if window is None:
+        return camera, means2d
+    return camera.window(*window), means2d - means2d.new_tensor(window[:2])
 
 
 @dataclass(frozen=True)

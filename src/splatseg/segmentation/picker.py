@@ -8,6 +8,8 @@ unreliable (see picking.py); what it is seen under is not, and takes a matrix pr
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -15,11 +17,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from splatseg.cameras import Camera
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.gaussians import Gaussians
 from splatseg.masks.levels import LEVELS, Level
-from splatseg.render import View, project
+from splatseg.render import View, Window, project
+from splatseg.render.reference import extents
 from splatseg.scene import Scene
 from splatseg.segmentation.feature_maps import (
     FeatureMap,
@@ -54,6 +58,8 @@ from splatseg.segmentation.selection import (
 )
 
 KEPT_VIEWS = 4  # feature maps, some 20 MB each at 640x480
+MAX_PART = 0.5  # of a view: of more, all is rendered, and kept
+ALIKE = 0.3  # below a query's threshold: Gaussians seen so alike are where its object can show
 
 Report = Callable[[int, int], None]
 Key = TypeVar("Key")
@@ -76,7 +82,10 @@ class Picker:
         self.scene = scene
         self.fingerprint = fingerprint(scene.gaussians)
         self._report = report
+        self._checksums: dict[Level, str] = {}
+        self._bare = replace(scene.gaussians, sh=scene.gaussians.sh[:, :1].contiguous())
         self._seen: dict[Level, Float[Tensor, "n f"]] = {}
+        self._is_seen: dict[Level, Bool[Tensor, " n"]] = {}
         self._views: OrderedDict[str, View] = OrderedDict()
         self._maps: OrderedDict[tuple[Level, str], FeatureMap] = OrderedDict()
 
@@ -124,8 +133,7 @@ class Picker:
             wanted = self._asked(positive, candidate, threshold, radius)
             unwanted = self._asked(negative, candidate, threshold, radius)
             if not bool((wanted @ unwanted.T >= threshold).any()):
-                checksum = level_checksum(self.scene, candidate) or ""
-                return Queries(candidate, wanted, unwanted, threshold, checksum)
+                return Queries(candidate, wanted, unwanted, threshold, self._checksum(candidate))
         raise SplatsegError(
             f"{_told(positive)} and, to leave out, {_told(negative)} are on one thing at every "
             "level of the scene; move one of them, or leave the second away"
@@ -144,9 +152,16 @@ class Picker:
         return on_photo(margin.cpu().numpy(), at.lens)
 
     def margin_of(self, queries: Queries, frame: str) -> Float[np.ndarray, "h w"]:
-        """The same of what prompts point at, which needs no selection."""
+        """The same of what prompts point at, which needs no selection.
+
+        Once it is known what Gaussians are seen as, only the part of the view is rendered where
+        Gaussians show that are nearly alike; the rest is -1.
+        """
         at = frame_named(self.scene.frames, frame)
-        margin = query_margin(queries, self._map(queries.level, at))
+        margin = self._part(queries, at) if queries.level in self._seen else None
+        if margin is None:
+            features = self._map(queries.level, at)
+            margin = query_margin(queries, lambda asked: similarity_map(features, asked))
         return on_photo(margin.cpu().numpy(), at.lens)
 
     def mask(self, selection: Selection, frame: str) -> Bool[np.ndarray, "h w"]:
@@ -173,10 +188,16 @@ class Picker:
         """The unit feature that each Gaussian is seen under; 0 where no training view sees it."""
         if level not in self._seen:
             training = self._training()
-            self._seen[level] = seen_features(
+            seen = seen_features(
                 self._at(level), training, lambda done, _: self._report(done, len(training))
             )
+            self._seen[level], self._is_seen[level] = seen, seen.any(dim=1)
         return self._seen[level]
+
+    def _checksum(self, level: Level) -> str:
+        if level not in self._checksums:
+            self._checksums[level] = level_checksum(self.scene, level) or ""
+        return self._checksums[level]
 
     def _levels_from(self, level: Level) -> list[Level]:
         """`level` and those that the scene has below it."""
@@ -220,10 +241,29 @@ class Picker:
 
     def _known(self, queries: Queries) -> Float[Tensor, " n"]:
         """1 for the Gaussians that are seen as the object, else 0."""
-        seen = self.seen_features(queries.level)
-        return (
-            query_margin(queries, FeatureMap(seen[None], seen.any(dim=1)[None]))[0] >= 0
-        ).float()
+        self.seen_features(queries.level)
+        return (query_margin(queries, partial(self._seen_alike, queries.level)) >= 0).float()
+
+    def _seen_alike(self, level: Level, asked: Float[Tensor, "q f"]) -> Float[Tensor, " n"]:
+        """The largest cosine of each Gaussian's seen feature; -1 of those that no view sees."""
+        seen = self._seen[level]
+        return torch.where(self._is_seen[level], (seen @ asked.T).amax(dim=1), -1.0)
+
+    def _part(self, queries: Queries, at: Frame) -> Float[Tensor, "h w"] | None:
+        """The margin where the object can show, else -1; None if that is too much of the view."""
+        alike = self._seen_alike(queries.level, queries.positive) >= queries.threshold - ALIKE
+        window = window_of(self._bare.select(alike), at.camera)
+        if window[2] * window[3] > MAX_PART * at.camera.width * at.camera.height:
+            return None
+        margin = queries.positive.new_full((at.camera.height, at.camera.width), -1.0)
+        if window[2] * window[3] > 0:
+            view = project(self._bare, at.camera, window=window)
+            features = feature_map(self._at(queries.level), view)
+            x, y, width, height = window
+            margin[y : y + height, x : x + width] = query_margin(
+                queries, lambda asked: similarity_map(features, asked)
+            )
+        return margin
 
     def _voted(self, queries: Queries) -> Float[Tensor, " n"]:
         """The share of each Gaussian that lies in the object's masks in the training views."""
@@ -232,7 +272,9 @@ class Picker:
 
         def inside(frame: Frame, view: View) -> Bool[Tensor, "1 h w"]:
             self._report(next(done), len(training))
-            return query_margin(queries, feature_map(gaussians, view))[None] >= 0
+            features = feature_map(gaussians, view)
+            margin = query_margin(queries, lambda asked: similarity_map(features, asked))
+            return margin[None] >= 0
 
         return vote_shares(gaussians, training, 1, inside)[:, 0]
 
@@ -241,7 +283,7 @@ class Picker:
 
     def _view(self, frame: Frame) -> View:
         """The projected scene; levels share it."""
-        return _kept(self._views, frame.name, lambda: project(self.scene.gaussians, frame.camera))
+        return _kept(self._views, frame.name, lambda: project(self._bare, frame.camera))
 
     def _map(self, level: Level, frame: Frame) -> FeatureMap:
         return _kept(
@@ -251,13 +293,32 @@ class Picker:
         )
 
 
-def query_margin(queries: Queries, features: FeatureMap) -> Float[Tensor, "h w"]:
-    """By how much each pixel belongs: 0 or more inside (Eq. 6, and nearest to no unwanted one)."""
-    similarity = similarity_map(features, queries.positive)
-    margin = similarity - queries.threshold
+def query_margin(
+    queries: Queries, similarity: Callable[[Float[Tensor, "q f"]], Float[Tensor, "*shape"]]
+) -> Float[Tensor, "*shape"]:
+    """By how much each pixel belongs: 0 or more inside (Eq. 6, and nearest to no unwanted one).
+
+    `similarity` gives each pixel's largest cosine with some queries.
+    """
+    alike = similarity(queries.positive)
+    margin = alike - queries.threshold
     if len(queries.negative) > 0:
-        margin = torch.minimum(margin, similarity - similarity_map(features, queries.negative))
+        margin = torch.minimum(margin, alike - similarity(queries.negative))
     return margin
+
+
+def window_of(gaussians: Gaussians, camera: Camera) -> Window:
+    """The part of the image that Gaussians reach; of size 0 where there is none."""
+    view = project(gaussians, camera)
+    shown = view.visible
+    if not bool(shown.any()):
+        return (0, 0, 0, 0)
+    reach = extents(view.conics[shown], view.opacities[shown])
+    centers, size = view.means2d[shown], view.means2d.new_tensor([camera.width, camera.height])
+    low = (centers - reach).amin(dim=0).clamp_min(0).floor()
+    high = torch.minimum((centers + reach).amax(dim=0).ceil(), size)
+    (x, y), (width, height) = low.int().tolist(), (high - low).int().tolist()
+    return (x, y, width, height)
 
 
 def _told(prompts: Sequence[Prompt]) -> str:
