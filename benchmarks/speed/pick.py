@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -67,8 +68,7 @@ def measure(scene: Scene, clicks: int, generator: torch.Generator) -> dict[str, 
         times["click"].append(timed(ask))
         times["again"].append(timed(ask))
         assert selection is not None
-        chosen = selection
-        times["further"].append(timed(lambda: picker.mask(chosen, other.name)))
+        times["further"].append(timed(partial(picker.mask, selection, other.name)))
     medians = {name: round(statistics.median(values), 1) for name, values in times.items()}
     return {"prepare_seconds": round(seconds, 2)} | medians
 
