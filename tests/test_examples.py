@@ -48,6 +48,11 @@ def test_the_demo_leaves_what_the_readme_shows(demo: Path) -> None:
         ("02_pick", "pick", ["drill.safetensors", "drill/scene.ply"]),
         ("03_words", "find", ["boxes.json"]),
         ("04_edit", "edit", ["without_apple/scene.ply"]),
+        (
+            "05_export",
+            "export",
+            ["drill.spz", "drill.glb", "boxes.json", "drill.json", "drill.mp4"],
+        ),
     ],
 )
 def test_an_example_leaves_a_picture_and_what_it_says(

@@ -43,9 +43,9 @@ def picked(labelled: Path) -> Path:
     return labelled
 
 
-@pytest.mark.parametrize("format", list(FORMATS))
+@pytest.mark.parametrize("format", [name for name in FORMATS if name != "mesh"])
 def test_the_suffix_tells_the_format(labelled: Path, tmp_path: Path, format: str) -> None:
-    path = tmp_path / f"out{FORMATS[format].suffix}"
+    path = tmp_path / f"out{FORMATS[format].suffixes[0]}"
     said = export(labelled, path)
     expected = "ply" if format == "ids-ply" else format
     count = len(load_scene(labelled).gaussians)
@@ -101,13 +101,13 @@ def test_boxes_of_objects_and_of_a_pick(picked: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "flags", "sentence"),
     [
-        ("out.obj", {}, "has no suffix that tells a format; expected one of .compressed.ply"),
+        ("out.fbx", {}, "has no suffix that tells a format; expected one of .compressed.ply"),
         ("out.ply", {"format": "spz"}, "does not end with .spz"),
         ("out.compressed.ply", {"format": "ply"}, "does not end with .ply"),
         ("out.ply", {"object": [7]}, "has no object 7; it has 1, 4"),
         ("out.ply", {"selection": ["mug"]}, "there is no pick mug"),
         ("out", {"per_object": True}, "--per-object needs --format"),
-        ("out", {"per_object": True, "format": "boxes"}, "one file for all objects"),
+        ("out", {"per_object": True, "format": "boxes"}, "one file for all"),
         ("out", {"per_object": True, "format": "ply", "selection": ["cup"]}, "in place of"),
     ],
 )

@@ -1,7 +1,7 @@
 """`splatseg export`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,11 +11,14 @@ import tyro
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from splatseg.cameras import Camera
+from splatseg.cli.export_views import FOLDERS, VIEW_FORMATS, ViewFlags, ViewFormat, write_views
 from splatseg.cli.output import Output
 from splatseg.cli.selections import union_weights
 from splatseg.errors import SplatsegError
 from splatseg.export.boxes import boxes_around, boxes_of, write_boxes
 from splatseg.export.ids import write_ids, write_ids_ply
+from splatseg.export.mesh import NoSurface, object_mesh, write_mesh
 from splatseg.export.splats import write_splats
 from splatseg.files import cannot_read, replacing_folder
 from splatseg.gaussians import Gaussians
@@ -24,28 +27,33 @@ from splatseg.scene import Scene, load_scene
 from splatseg.segmentation.objects import Kind
 from splatseg.segmentation.selection import SELECTED
 
-Format = Literal["ply", "compressed-ply", "spz", "sog", "splat", "ids", "ids-ply", "boxes"]
+FileFormatName = Literal[
+    "ply", "compressed-ply", "spz", "sog", "splat", "ids", "ids-ply", "boxes", "mesh"
+]
+Format = FileFormatName | ViewFormat
 OBJECTS = "objects.json"
 OF_SCENES = {"scene.ply", "features.safetensors", "labels.safetensors", "manifest.json", OBJECTS}
 
 
 @dataclass(frozen=True)
 class Export:
-    """Write a scene, or objects of it, for other tools: splats, object ids, or boxes."""
+    """Write a scene, or objects of it, for other tools: splats, boxes, a mesh, masks, a video."""
 
     scene: tyro.conf.Positional[Path]
     """Scene folder, as written by train."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """File to write; with --per-object, a folder."""
+    """File to write; a folder for masks, label-maps and sa1b, and with --per-object."""
     format: Format | None = None
-    """By default, what the suffix of the file says: .npz are ids, .json boxes. Splats are ply,
-    compressed-ply, spz, sog and splat; ids-ply has objects in colours."""
+    """By default, what the suffix of the file says: .npz are ids, .json boxes, .glb, .obj and .stl
+    a mesh of an object, .mp4 a video. Splats are ply, compressed-ply, spz, sog and splat; ids-ply
+    has objects in colours. masks, label-maps, coco and sa1b are 2D masks."""
     object: tyro.conf.UseAppendAction[list[int]] = field(default_factory=list)
     """Id of an object that cluster found; again for more. By default, the whole scene."""
     selection: tyro.conf.UseAppendAction[list[str]] = field(default_factory=list)
     """A pick of this scene, by its name or its selection.safetensors; again for more."""
     per_object: bool = False
     """One file for each object, ID.SUFFIX, in a folder; it needs --format."""
+    along: Annotated[ViewFlags, tyro.conf.arg(name="")] = field(default_factory=ViewFlags)
     json: bool = False
     """Print one JSON object on stdout, and nothing else there."""
 
@@ -54,8 +62,17 @@ class Export:
         format = self._resolved_format()
         self._refuse_own_files()
         scene = load_scene(self.scene)
+        if format in VIEW_FORMATS:
+            return self._write_views(scene, format, out)
+        if self.along != ViewFlags():
+            raise SplatsegError(
+                "--path, --views and --in-scene are for masks and videos, and the format is "
+                f"{format}"
+            )
         if self.per_object:
             return self._write_each(scene, format, out)
+        if format == "mesh" and not self.object and not self.selection:
+            raise SplatsegError("a mesh is of an object; give --object ID or --selection PICK")
         wanted = self._wanted(scene)
         FORMATS[format].write(self.output, wanted)
         size, count = self.output.stat().st_size, len(wanted.gaussians)
@@ -63,20 +80,29 @@ class Export:
         out.wrote(self.output, FORMATS[format].about)
         return {"export": str(self.output), "format": format, "gaussians": count, "bytes": size}
 
+    def _write_views(self, scene: Scene, format: ViewFormat, out: Output) -> dict[str, Any]:
+        if self.per_object:
+            raise SplatsegError(f"--per-object is for splats and meshes, and --format is {format}")
+        if format in FOLDERS:
+            refuse_full_folder(self.output)
+        things = (self.object, self.selection)
+        return write_views(scene, self.scene, self.output, format, *things, self.along, out)
+
     def _wanted(self, scene: Scene) -> "Wanted":
+        cameras = [frame.camera for frame in scene.frames if not frame.is_test]
         everything = Wanted(
-            self.scene, scene.gaussians, scene.labels, scene.parts, bool(self.selection)
+            self.scene, scene.gaussians, scene.labels, scene.parts, bool(self.selection), cameras
         )
         if not self.object and not self.selection:
             return everything
         weights = union_weights(scene, self.scene, self.object, self.selection)
         return everything.only(weights >= SELECTED)
 
-    def _write_each(self, scene: Scene, format: Format, out: Output) -> dict[str, Any]:
+    def _write_each(self, scene: Scene, format: FileFormatName, out: Output) -> dict[str, Any]:
         """A file an object."""
         if format in ("ids", "ids-ply", "boxes"):
             raise SplatsegError(
-                f"--per-object is for splats, and --format is {format}, one file for all objects"
+                f"--per-object is for splats and meshes, and --format is {format}, one file for all"
             )
         if self.selection:
             raise SplatsegError(
@@ -89,13 +115,19 @@ class Export:
         rows = []
         with replacing_folder(self.output) as folder:
             for thing in torch.unique(labels[labels > 0]).tolist():
-                file = f"{thing}{FORMATS[format].suffix}"
+                file = f"{thing}{FORMATS[format].suffixes[0]}"
                 one = wanted.only(labels == thing)
-                FORMATS[format].write(folder / file, one)
+                try:
+                    FORMATS[format].write(folder / file, one)
+                except NoSurface as error:  # such as a wall: the others go on
+                    out.say(f"{file} is left out: {error}")
+                    continue
                 size = (folder / file).stat().st_size
                 rows.append(
                     {"id": thing, "file": file, "gaussians": len(one.gaussians), "bytes": size}
                 )
+            if not rows:
+                raise SplatsegError(f"no object could be written as {format}")
         out.say(f"{len(rows)} objects as {format}")
         out.wrote(self.output, "a file for each object")
         return {"export": str(self.output), "format": format, "objects": rows}
@@ -106,10 +138,12 @@ class Export:
             if self.format is None:
                 raise SplatsegError("--per-object needs --format, for the suffix of its files")
             return self.format
-        suffixes = {kind.suffix for kind in FORMATS.values()}
+        if self.format in FOLDERS:
+            return self.format
+        suffixes = {suffix for kind in SUFFIXES.values() for suffix in kind}
         found = [suffix for suffix in suffixes if self.output.name.lower().endswith(suffix)]
         suffix = max(found, key=len, default=None)
-        fitting: list[Format] = [name for name, kind in FORMATS.items() if kind.suffix == suffix]
+        fitting: list[Format] = [name for name, kind in SUFFIXES.items() if suffix in kind]
         format = self.format or next(iter(fitting), None)
         if format is None:
             raise SplatsegError(
@@ -118,8 +152,8 @@ class Export:
             )
         if format not in fitting:
             raise SplatsegError(
-                f"{self.output} does not end with {FORMATS[format].suffix}, as a file of the "
-                f"format {format} does; rename it or leave --format out"
+                f"{self.output} does not end with {' or '.join(SUFFIXES[format])}, as a file of "
+                f"the format {format} does; rename it or leave --format out"
             )
         return format
 
@@ -141,6 +175,8 @@ class Wanted:
     parts: Mapping[Level, Int[Tensor, " n"]]
     is_selection: bool
     """It has a pick in it: it is one thing, whichever objects it touches."""
+    cameras: Sequence[Camera]
+    """That the scene was trained on."""
 
     def only(self, chosen: Bool[Tensor, " n"]) -> "Wanted":
         """Those Gaussians.
@@ -204,30 +240,42 @@ def _write_boxes(path: Path, wanted: Wanted) -> None:
         write_boxes(path, boxes_of(wanted.gaussians, wanted.known_labels(), wanted.kinds()))
 
 
+def _write_mesh(path: Path, wanted: Wanted) -> None:
+    write_mesh(path, object_mesh(wanted.gaussians, wanted.cameras))
+
+
 @dataclass(frozen=True)
 class FileFormat:
-    """A format: how its files end, who writes them, and what they are for."""
+    """A format: how its files may end, who writes them, and what they are for."""
 
-    suffix: str
+    suffixes: tuple[str, ...]
     write: Callable[[Path, Wanted], None]
     about: str
 
 
-FORMATS: dict[Format, FileFormat] = {
-    "ply": FileFormat(".ply", _write_splats, "for any 3DGS viewer, exact"),
-    "compressed-ply": FileFormat(".compressed.ply", _write_splats, "for PlayCanvas and SuperSplat"),
-    "spz": FileFormat(".spz", _write_splats, "small; y up, as SPZ has it"),
-    "sog": FileFormat(".sog", _write_splats, "small, for the web"),
-    "splat": FileFormat(".splat", _write_splats, "for older web viewers"),
-    "ids": FileFormat(".npz", _write_ids, "the object of each Gaussian, a row each"),
-    "ids-ply": FileFormat(".ply", _write_ids_ply, "objects in colours, for any 3DGS viewer"),
-    "boxes": FileFormat(".json", _write_boxes, "two boxes for each object"),
+FORMATS: dict[FileFormatName, FileFormat] = {
+    "ply": FileFormat((".ply",), _write_splats, "for any 3DGS viewer, exact"),
+    "compressed-ply": FileFormat(
+        (".compressed.ply",), _write_splats, "for PlayCanvas and SuperSplat"
+    ),
+    "spz": FileFormat((".spz",), _write_splats, "small; y up, as SPZ has it"),
+    "sog": FileFormat((".sog",), _write_splats, "small, for the web"),
+    "splat": FileFormat((".splat",), _write_splats, "for older web viewers"),
+    "ids": FileFormat((".npz",), _write_ids, "the object of each Gaussian, a row each"),
+    "ids-ply": FileFormat((".ply",), _write_ids_ply, "objects in colours, for any 3DGS viewer"),
+    "boxes": FileFormat((".json",), _write_boxes, "two boxes for each object"),
+    "mesh": FileFormat((".glb", ".obj", ".stl", ".ply"), _write_mesh, "the object's surface"),
+}
+SUFFIXES: dict[Format, tuple[str, ...]] = {
+    **{name: kind.suffixes for name, kind in FORMATS.items()},
+    "coco": (".json",),
+    "video": (".mp4",),
 }
 
 
 def _refuse_foreign_folder(folder: Path) -> None:
     """Refuse a folder, to be replaced as a whole, that holds more than objects exported before."""
-    suffixes = {kind.suffix for kind in FORMATS.values()}
+    suffixes = {suffix for kind in FORMATS.values() for suffix in kind.suffixes}
     for path in folder.iterdir() if folder.is_dir() else ():
         stem, dot, rest = path.name.partition(".")
         if not (stem.isdecimal() and dot + rest in suffixes and path.is_file()):
@@ -235,3 +283,13 @@ def _refuse_foreign_folder(folder: Path) -> None:
                 f"{folder} holds {path.name}, which is no exported object, and would be replaced "
                 "as a whole; give -o a new folder"
             )
+
+
+def refuse_full_folder(folder: Path) -> None:
+    """Refuse a folder with something in it: what is written takes the place of the whole."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    if found:
+        raise SplatsegError(
+            f"{folder} holds {found[0].name}, and masks take the place of the whole folder; give "
+            "-o a new one"
+        )

@@ -44,14 +44,15 @@ def union_weights(
         )
     weights = torch.zeros(len(scene.gaussians), device=scene.gaussians.means.device)
     for number in objects:
-        weights = torch.maximum(weights, _object_weights(scene, folder, number))
+        weights = torch.maximum(weights, object_weights(scene, folder, number))
     for name in selections:
         earlier = load_selection(find_selection(name, folder), scene)
         weights = torch.maximum(weights, earlier.weights)
     return weights
 
 
-def _object_weights(scene: Scene, folder: Path, number: int) -> Float[Tensor, " n"]:
+def object_weights(scene: Scene, folder: Path, number: int) -> Float[Tensor, " n"]:
+    """1 for the Gaussians of the object of that id, else 0; a sentence if there is none."""
     if scene.labels is None:
         raise SplatsegError(
             f"{folder} has no objects yet, so no object {number}; run splatseg cluster {folder} "

@@ -8,7 +8,6 @@ Depth is the median: where a ray has met half of what it meets. The mean lies be
 wherever it meets both. Lengths are world units.
 """
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,28 +16,35 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 from torch import Tensor
 
 from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
-from splatseg.export.path import close_up
+from splatseg.export.path import FILLED, close_up
 from splatseg.files import write_bytes
 from splatseg.gaussians import Gaussians
 from splatseg.render import project, render
 
-VOXELS = 128  # along the longest side
-VOXEL_LIMITS = (8, 512)  # fewer show nothing; more take gigabytes
+VOXELS = 96  # along the longest side: finer than Gaussians tell, so that edges are smooth
+VOXEL_LIMITS = (8, 256)  # fewer show nothing; more take gigabytes
 MARGIN = 2  # voxels around the object on every side
-QUANTILES = (0.005, 0.995)  # of the centres: what is beyond floats
-TRUNCATION = 6  # voxels: views' depths differ by some, and walls may be as thin as that
-PIXEL = 2  # voxels; finer pictures show the gaps between Gaussians
+QUANTILES = (0.001, 0.999)  # of the centres: what is beyond floats
+TRUNCATION = 5.0  # pixels of the photos, on the object: by as much do views' depths differ
+MIN_TRUNCATION = 2  # voxels
+MAX_SIZE = 1024  # pixels of a view, which are otherwise as fine as the photos'
 DEPTHS = 32  # steps, across the object, that the median depth is interpolated between
 SOLID = 0.5  # alpha from which a ray meets the object
+VOXELS_AT_ONCE = 2**20  # that a view is looked up for: temporary arrays of megabytes
 SUFFIXES = (".ply", ".glb", ".obj", ".stl")
+INSTALL = "pip install 'splatseg[mesh]'"
 
 Report = Callable[[int, int], None]
+
+
+class NoSurface(SplatsegError):
+    """What was selected cannot have a mesh."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,30 +98,196 @@ def object_mesh(
     voxels: int = VOXELS,
     report: Report = lambda done, total: None,
 ) -> Mesh:
-    """The surface of the object that consists of `gaussians`, as `cameras`, the training views, see it.
+    """The surface of the object that consists of `gaussians`, as the training `cameras` see it.
 
-    Only the largest piece. `voxels` is how many there are along the longest side; `report` counts
-    cameras. Cameras that do not look at the object, or are too near, are passed over.
+    Only its largest piece, closed. `voxels` is how many there are along the longest side. `report`
+    counts cameras; those that do not have the object in their picture are passed over.
 
     Raises:
-        SplatsegError: no surface is found, or scikit-image is not installed.
+        NoSurface: nothing shows one.
+        SplatsegError: scikit-image is not installed.
     """
-    measure = _skimage()
+    marching_cubes = _marching_cubes()
     grid = grid_around(gaussians, voxels)
-    views = [camera for camera in cameras if _looks_at(camera, grid)]
+    views = [camera for camera in cameras if _shows(camera, grid)]
     if not views:
-        raise SplatsegError("no camera has the object in its picture, so it has no surface to fuse")
+        raise NoSurface("no camera has the whole object before it, so nothing shows its form")
     distance, color = fuse(gaussians, views, grid, report)
-    closed = np.pad(_largest(distance.cpu().numpy()), 1, constant_values=1.0)
-    if not (closed < 0).any():
-        raise SplatsegError(
-            f"the {len(gaussians)} Gaussians have no surface: no view meets one; check the object "
-            "in a picture, or select more of it"
+    body = one_body(distance)
+    if not (body < 0).any():
+        raise NoSurface(
+            f"the {len(gaussians)} Gaussians have no surface: they are too few or too faint to "
+            "hide what is behind them; select more of the object"
         )
-    # The gradient descends from outside to inside, and the faces look outward.
-    vertices, faces, _, _ = measure.marching_cubes(closed, 0.0, gradient_direction="ascent")
+    padded = np.pad(body, 1, constant_values=1.0)
+    vertices, faces, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")
     places = vertices.astype(np.float64) - 1
-    shown = [ndimage.map_coordinates(c, places.T, order=1, mode="nearest") for c in color]
-    world = grid.corner.cpu().numpy() + grid.spacing * places
-    colors = (255 * np.stack(shown, axis=-1).clip(0, 1)).round().astype(np.uint8)
-    return Mesh(world, faces.astype(np.int64), colors)
+    shown = [
+        ndimage.map_coordinates(channel, places.T, order=1, mode="nearest") for channel in color
+    ]
+    return Mesh(
+        vertices=grid.corner.cpu().numpy() + grid.spacing * places,
+        faces=faces.astype(np.int64),
+        colors=(255 * np.stack(shown, axis=-1).clip(0, 1)).round().astype(np.uint8),
+    )
+
+
+def grid_around(gaussians: Gaussians, voxels: int = VOXELS) -> Grid:
+    """Voxels around the centres but for outliers, `voxels` along the longest side.
+
+    Raises:
+        NoSurface: the Gaussians are at one place.
+        SplatsegError: a number that is out of bounds, or no Gaussian.
+    """
+    least, most = VOXEL_LIMITS
+    if not least <= voxels <= most:
+        raise SplatsegError(f"a mesh of {voxels} voxels is asked for; expected {least} to {most}")
+    means = gaussians.means.detach()
+    if len(means) == 0:
+        raise SplatsegError("there is no Gaussian to make a mesh of; select an object")
+    low, high = (torch.quantile(means, q, dim=0) for q in QUANTILES)
+    longest = float((high - low).max())
+    if longest == 0:
+        raise NoSurface(f"the {len(means)} Gaussians are all at one place; expected an object")
+    spacing = longest / voxels
+    nx, ny, nz = (((high - low) / spacing).ceil().int() + 1 + 2 * MARGIN).tolist()
+    return Grid(low - MARGIN * spacing, spacing, (nx, ny, nz))
+
+
+def fuse(
+    gaussians: Gaussians,
+    cameras: Sequence[Camera],
+    grid: Grid,
+    report: Report = lambda done, total: None,
+) -> tuple[Float[np.ndarray, "nx ny nz"], Float[np.ndarray, "3 nx ny nz"]]:
+    """The truncated signed distance at every voxel, and the colour of the nearest surface.
+
+    Distances are means over the views that see the voxel, or the surface less than the truncation
+    in front of it; -1 where none does. A view that meets nothing on its way to a voxel counts 1.
+    """
+    points, center = grid.points(), grid.center.double().cpu()
+    pixel = float(np.median([float((c.position - center).norm()) / c.fx for c in cameras]))
+    truncation = max(TRUNCATION * pixel, MIN_TRUNCATION * grid.spacing)
+    distance, seen, colored = torch.zeros(3, len(points), device=points.device)
+    color = torch.zeros(len(points), 3, device=points.device)
+    size = min(math.ceil(2 * grid.radius / (FILLED * pixel)), MAX_SIZE)
+    for done, camera in enumerate(cameras):
+        report(done, len(cameras))
+        near = close_up(camera, center, grid.radius, size)
+        view = depth_view(gaussians, near, center, grid.radius)
+        for start in range(0, len(points), VOXELS_AT_ONCE):
+            part = slice(start, start + VOXELS_AT_ONCE)
+            ahead, shown = _look_up(view, points[part])
+            signed = (ahead / truncation).clamp(max=1)
+            counts = signed >= -1
+            at_surface = counts & (signed < 1)
+            distance[part] += torch.where(counts, signed, 0)
+            seen[part] += counts
+            color[part] += torch.where(at_surface[:, None], shown, 0)
+            colored[part] += at_surface
+    mean = torch.where(seen > 0, distance / seen.clamp_min(1), -1)
+    paint = (color / colored.clamp_min(1)[:, None]).T.reshape(3, *grid.shape)
+    known = (colored > 0).reshape(grid.shape).cpu().numpy()
+    return mean.reshape(grid.shape).cpu().numpy(), _spread(paint.cpu().numpy(), known)
+
+
+def depth_view(
+    gaussians: Gaussians, camera: Camera, center: Float[Tensor, "3"], radius: float
+) -> DepthView:
+    """Median depth and colour of the object, which is within `radius` of `center`."""
+    middle = float((camera.cam_from_world[:3, :3] @ center + camera.cam_from_world[:3, 3])[2])
+    with torch.no_grad():
+        view = project(gaussians, camera)
+        ends = torch.linspace(middle - radius, middle + radius, 1 + DEPTHS).to(view.depths)
+        before = ((ends - view.depths[:, None]) / (ends[1] - ends[0]) + 0.5).clamp(0, 1)
+        rendered = render(view, torch.cat([view.colors, before], dim=1))
+    image = rendered.image / rendered.alpha.clamp_min(SOLID)[..., None]
+    depth = _crossing(image[..., 3:], ends)
+    return DepthView(camera, depth.where(rendered.alpha >= SOLID, torch.inf), image[..., :3])
+
+
+def one_body(distance: Float[np.ndarray, "nx ny nz"]) -> Float[np.ndarray, "nx ny nz"]:
+    """The distance with all but the largest body turned into outside, and hollows into inside."""
+    labelled: Any = ndimage.label(distance < 0)
+    bodies, count = labelled
+    if count == 0:
+        return distance
+    largest = 1 + np.bincount(bodies.ravel())[1:].argmax()
+    solid = np.asarray(ndimage.binary_fill_holes(bodies == largest), dtype=bool)
+    return np.where(
+        solid, np.where(distance < 0, distance, -1.0), np.where(distance < 0, 1.0, distance)
+    )
+
+
+def write_mesh(path: Path, mesh: Mesh) -> None:
+    """Write a mesh as PLY, GLB, OBJ or STL, by the suffix of `path`; an STL has no colours.
+
+    Raises:
+        SplatsegError: another suffix, or trimesh is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise SplatsegError(
+            f"{path} has the suffix {path.suffix!r}; expected one of {', '.join(SUFFIXES)}"
+        )
+    try:
+        import trimesh
+    except ImportError as error:
+        raise SplatsegError(f"writing {path} needs trimesh: {INSTALL}") from error
+    made: Any = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colors, process=False)
+    content = made.export(file_type=suffix[1:])
+    write_bytes(path, content.encode() if isinstance(content, str) else content)
+
+
+def _shows(camera: Camera, grid: Grid) -> bool:
+    """Whether the object's middle is in the picture, and all of it before the camera."""
+    center = grid.center.double().cpu()
+    x, y, z = (camera.cam_from_world[:3, :3] @ center + camera.cam_from_world[:3, 3]).tolist()
+    if z <= grid.radius + camera.near:
+        return False
+    column, row = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
+    return 0 <= column < camera.width and 0 <= row < camera.height
+
+
+def _look_up(
+    view: DepthView, points: Float[Tensor, "p 3"]
+) -> tuple[Float[Tensor, " p"], Float[Tensor, "p 3"]]:
+    """How far the surface is behind each point, along the optical axis, and its colour there.
+
+    -inf where the point is not in the picture.
+    """
+    camera = view.camera
+    pose = camera.cam_from_world.to(points)
+    x, y, z = (points @ pose[:3, :3].T + pose[:3, 3]).unbind(dim=1)
+    column = (camera.fx * x / z + camera.cx).floor().long()
+    row = (camera.fy * y / z + camera.cy).floor().long()
+    inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
+    pixel = (row * camera.width + column).where(inside, 0)
+    ahead = torch.where(inside, view.depth.flatten()[pixel] - z, -torch.inf)
+    return ahead, view.color.reshape(-1, 3)[pixel]
+
+
+def _crossing(share: Float[Tensor, "h w k"], ends: Float[Tensor, " k"]) -> Float[Tensor, "h w"]:
+    """Where the `share`, which rises from 0 to 1 over `ends`, is a half; linear between ends."""
+    after = (share >= 0.5).int().argmax(dim=-1, keepdim=True).clamp_min(1)
+    low, high = share.gather(-1, after - 1), share.gather(-1, after)
+    step = ((0.5 - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)  # 0/0 where nothing is met
+    return torch.lerp(ends[after - 1], ends[after], step)[..., 0]
+
+
+def _spread(
+    color: Float[np.ndarray, "3 nx ny nz"], known: Bool[np.ndarray, "nx ny nz"]
+) -> Float[np.ndarray, "3 nx ny nz"]:
+    """The colours, those that are not known being their nearest known voxel's."""
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    i, j, k = np.asarray(nearest)
+    return color[:, i, j, k]
+
+
+def _marching_cubes() -> Any:
+    """The function; imported where it is used, for it is an extra."""
+    try:
+        from skimage.measure import marching_cubes
+    except ImportError as error:
+        raise SplatsegError(f"a mesh needs scikit-image: {INSTALL}") from error
+    return marching_cubes

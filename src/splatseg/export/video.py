@@ -1,0 +1,142 @@
+"""Videos of a scene, or of an object of it, as MP4.
+
+H.264 where the PyAV that is installed can write it, else MPEG-4 part 2, which fewer browsers play.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from splatseg.cameras import Camera
+from splatseg.errors import SplatsegError
+from splatseg.files import replacing_file
+from splatseg.gaussians import Gaussians
+from splatseg.pictures import highlight, to_uint8
+from splatseg.render import project, render
+from splatseg.segmentation.selection import SELECTED, weights_margin
+
+FRAMES_PER_SECOND = 30
+PLAIN = (1.0, 1.0, 1.0)
+CODECS = {  # in the order of preference, each with settings of a quality that shows no blocks
+    "libx264": {"crf": "18", "preset": "medium"},
+    "mpeg4": {"qscale": "3", "flags": "+qscale"},
+}
+
+Frame = UInt8[np.ndarray, "_ _ 3"]
+
+
+def scene_frames(gaussians: Gaussians, cameras: Iterable[Camera]) -> Iterator[Frame]:
+    """What each camera sees of the whole scene."""
+    for camera in cameras:
+        with torch.no_grad():
+            yield to_uint8(render(gaussians, camera).image)
+
+
+def object_frames(
+    gaussians: Gaussians,
+    weights: Float[Tensor, " n"],
+    cameras: Iterable[Camera],
+    background: tuple[float, float, float] = PLAIN,
+) -> Iterator[Frame]:
+    """What each camera sees of the Gaussians selected by half or more, alone before one colour.
+
+    Raises:
+        SplatsegError: none is selected.
+    """
+    selected = weights >= SELECTED
+    if not bool(selected.any()):
+        raise SplatsegError("no Gaussian is selected, so there is nothing to show; pick an object")
+    alone = gaussians.select(selected)
+    color = alone.means.new_tensor(background)
+    for camera in cameras:
+        with torch.no_grad():
+            rendered = render(alone, camera)
+        yield to_uint8(rendered.image + (1 - rendered.alpha[..., None]) * color)
+
+
+def highlighted_frames(
+    gaussians: Gaussians, weights: Float[Tensor, " n"], cameras: Iterable[Camera]
+) -> Iterator[Frame]:
+    """What each camera sees of the scene, dimmed but for the selected object."""
+    for camera in cameras:
+        view = project(gaussians, camera)
+        with torch.no_grad():
+            image = to_uint8(render(view, view.colors).image)
+        inside = weights_margin(gaussians, view, weights) >= 0
+        yield highlight(image, inside.cpu().numpy())
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[Frame],
+    frames_per_second: int = FRAMES_PER_SECOND,
+    report: Callable[[int], None] = lambda done: None,
+) -> int:
+    """Write `frames`, all of one size, as MP4: how many there are. `report` is told how many are.
+
+    An odd last row or column is left out, for the colours of a video are at half its size.
+
+    Raises:
+        SplatsegError: `path` is no .mp4, there is no frame, or PyAV is not installed.
+    """
+    if path.suffix.lower() != ".mp4":
+        raise SplatsegError(f"{path} has the suffix {path.suffix!r}; expected .mp4")
+    remaining = iter(frames)
+    first = next(remaining, None)
+    if first is None:
+        raise SplatsegError(f"there is no frame to write to {path}; expected at least one")
+    height, width = (2 * (side // 2) for side in first.shape[:2])
+    if height == 0 or width == 0:
+        raise SplatsegError(
+            f"the frames for {path} are {first.shape[1]}x{first.shape[0]}; expected 2x2 or more"
+        )
+    av = _pyav(path)
+    written = 0
+    with replacing_file(path, first.nbytes) as temporary, _container(av, temporary) as container:
+        stream = _add_stream(av, container, width, height, frames_per_second)
+        for written, image in enumerate(chain([first], remaining), start=1):
+            even = np.ascontiguousarray(image[:height, :width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+            report(written)
+        container.mux(stream.encode())
+    return written
+
+
+def _container(av: Any, path: Path) -> Any:
+    """An MP4 to be filled; its index goes to the front, so that it plays while it loads."""
+    return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+
+
+def _add_stream(av: Any, container: Any, width: int, height: int, frames_per_second: int) -> Any:
+    name = _codec(av)
+    stream = container.add_stream(name, rate=frames_per_second, options=CODECS[name])
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    return stream
+
+
+def _codec(av: Any) -> str:
+    """The first of CODECS that this build of FFmpeg can write; it always has its own."""
+    return next(name for name in CODECS if name in av.codecs_available and _encodes(av, name))
+
+
+def _encodes(av: Any, name: str) -> bool:
+    try:
+        av.Codec(name, "w")
+    except av.codec.codec.UnknownCodecError:
+        return False
+    return True
+
+
+def _pyav(path: Path) -> Any:
+    """The library; imported where it is used, for it is an extra."""
+    try:
+        import av
+    except ImportError as error:
+        raise SplatsegError(f"writing {path} needs PyAV: pip install 'splatseg[video]'") from error
+    return av

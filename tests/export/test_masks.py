@@ -1,0 +1,181 @@
+"""Masks as files that other tools read."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools.coco import COCO
+from torch import Tensor
+
+from splatseg.capture import Frame, load_capture
+from splatseg.errors import SplatsegError
+from splatseg.export.masks import (
+    ViewMasks,
+    object_masks,
+    path_masks,
+    selection_masks,
+    write_binary_masks,
+    write_coco,
+    write_label_maps,
+    write_sa1b,
+)
+from splatseg.gaussians import Gaussians
+from splatseg.masks import Segments, read_label_map, read_mask, read_segments, rle
+from splatseg.scene import Scene
+from splatseg.segmentation import Click, Picker
+
+NAMES = {1: "red ball", 2: "green ball", 700: "blue ball"}
+
+
+@pytest.fixture(scope="module")
+def frames(synthetic: object) -> tuple[Frame, ...]:
+    return load_capture(synthetic.root).frames[:3]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def labels(true_scene: tuple[Gaussians, Tensor]) -> Tensor:
+    """Ids that do not follow each other, one above what 8 bits hold, and a floater."""
+    ids = torch.tensor([0, 1, 2, 700])[true_scene[1]]
+    ids[-1] = -1
+    return ids
+
+
+@pytest.fixture
+def views(
+    true_scene: tuple[Gaussians, Tensor], labels: Tensor, frames: tuple[Frame, ...]
+) -> list[ViewMasks]:
+    return list(object_masks(true_scene[0], labels, frames))
+
+
+def overlapping() -> ViewMasks:
+    """A large mask and, of a larger id, a small one within it."""
+    masks = np.zeros((2, 6, 8), dtype=bool)
+    masks[0, 1:5, 1:7] = True
+    masks[1, 2:4, 2:4] = True
+    return ViewMasks("cam0/a", "images/cam0/a.jpg", (3, 9), Segments.from_masks(masks))
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+def test_objects_are_where_the_truth_has_them(synthetic: object, views: list[ViewMasks]) -> None:
+    for view in views:
+        truth = synthetic.truth[view.name]  # type: ignore[attr-defined]
+        shown = view.label_map()
+        for thing, ball in ((1, 1), (2, 2), (700, 3)):
+            assert iou(shown == thing, truth == ball) > 0.9
+
+
+def test_coco_opens_and_holds_the_masks(tmp_path: Path, views: list[ViewMasks]) -> None:
+    done: list[int] = []
+    count = write_coco(tmp_path / "coco.json", iter(views), NAMES, done.append)
+    coco = COCO(str(tmp_path / "coco.json"))
+    assert done == [1, 2, 3]
+    assert len(coco.getAnnIds()) == count == sum(len(view.ids) for view in views)
+    assert [row["name"] for row in coco.loadCats(coco.getCatIds())] == list(NAMES.values())
+    for image, view in zip(coco.loadImgs(coco.getImgIds()), views, strict=True):
+        assert image["file_name"] == view.photo
+        assert (image["height"], image["width"]) == view.label_map().shape
+        for row in coco.loadAnns(coco.getAnnIds(imgIds=[image["id"]])):
+            height, width = coco.annToRLE(row)["size"]
+            mask = rle.decode(coco.annToRLE(row)["counts"].encode(), height, width)
+            assert (mask == (view.label_map() == row["category_id"])).all()
+            rows, columns = np.nonzero(mask)
+            left, top = int(columns.min()), int(rows.min())
+            assert row["bbox"] == [left, top, columns.max() - left + 1, rows.max() - top + 1]
+            assert row["area"] == mask.sum()
+
+
+def test_coco_refuses_an_id_without_a_name(tmp_path: Path, views: list[ViewMasks]) -> None:
+    with pytest.raises(SplatsegError, match=r"the id 1, which has no name; expected one of 2"):
+        write_coco(tmp_path / "coco.json", views, {2: "ball"})
+    assert not (tmp_path / "coco.json").exists()
+
+
+def test_coco_keeps_things_that_no_view_shows_as_categories(tmp_path: Path) -> None:
+    write_coco(tmp_path / "coco.json", [], {5: "cup"})
+    content = json.loads((tmp_path / "coco.json").read_text())
+    categories = [{"id": 5, "name": "cup"}]
+    assert content == {"images": [], "annotations": [], "categories": categories}
+
+
+def test_sa1b_reads_back_as_equal_segments(tmp_path: Path, views: list[ViewMasks]) -> None:
+    assert write_sa1b(tmp_path / "sa1b", [*views, overlapping()]) == 4
+    for view in [*views, overlapping()]:
+        path = tmp_path / "sa1b" / f"{view.name}.json"
+        segments = read_segments(path)
+        assert segments.rles == view.segments.rles
+        assert (segments.height, segments.width) == (view.segments.height, view.segments.width)
+        assert json.loads(path.read_text())["splatseg"]["ids"] == list(view.ids)
+
+
+def test_label_maps_hold_the_ids_in_the_depth_that_they_need(
+    tmp_path: Path, views: list[ViewMasks]
+) -> None:
+    write_label_maps(tmp_path / "labels", [*views, overlapping()])
+    for view in views:
+        read = read_label_map(tmp_path / "labels" / f"{view.name}.png")
+        assert read.dtype == np.uint16
+        assert (read == view.label_map()).all()
+    nested = read_label_map(tmp_path / "labels" / "cam0" / "a.png")
+    assert nested.dtype == np.uint8
+    assert np.unique(nested, return_counts=True)[1].tolist() == [24, 20, 4]
+
+
+def test_binary_masks_are_there_for_every_view_and_id(tmp_path: Path) -> None:
+    write_binary_masks(tmp_path / "masks", [overlapping()], [3, 9, 10])
+    for thing, area in ((3, 24), (9, 4), (10, 0)):
+        path = tmp_path / "masks" / str(thing) / "cam0" / "a.png"
+        assert read_mask(path, 127).sum() == area
+        with Image.open(path) as image:
+            assert image.mode == "L"
+
+
+@pytest.mark.parametrize("write", [write_sa1b, write_label_maps])
+def test_a_failure_leaves_the_folder_as_it_was(
+    tmp_path: Path, write: Callable[[Path, Sequence[ViewMasks]], int]
+) -> None:
+    def failing() -> object:
+        yield overlapping()
+        raise SplatsegError("no more")
+
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "before.png").touch()
+    with pytest.raises(SplatsegError, match="no more"):
+        write(tmp_path / "masks", failing())  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.rglob("*")] == ["masks", "before.png"]
+
+
+def test_selections_are_masked_as_the_picker_does(trained: Scene, synthetic: object) -> None:
+    picker = Picker(trained)
+    frame = trained.frames[0].name
+    chosen = [
+        picker.pick([Click(frame, *map(float, synthetic.click(ball, frame)))])  # type: ignore[attr-defined]
+        for ball in (1, 2)
+    ]
+    shown = list(selection_masks(picker, chosen, [frame, trained.frames[1].name]))
+    assert [view.photo for view in shown] == [each.photo for each in trained.frames[:2]]
+    for view in shown:
+        for thing, selection in enumerate(chosen, start=1):
+            mask = view.segments.mask(view.ids.index(thing))
+            assert (mask == picker.mask(selection, view.name)).all()
+
+
+def test_a_path_shows_a_selection_where_its_gaussians_are(
+    true_scene: tuple[Gaussians, Tensor], frames: tuple[Frame, ...], views: list[ViewMasks]
+) -> None:
+    gaussians, balls = true_scene
+    nothing = torch.zeros(len(gaussians))
+    weights = [nothing, (balls == 1).float()]
+    cameras = [frame.camera for frame in frames]
+    for number, (view, photo) in enumerate(
+        zip(path_masks(gaussians, weights, cameras), views, strict=True), start=1
+    ):
+        assert (view.name, view.photo) == (f"view_0000{number}", f"view_0000{number}.png")
+        assert view.ids == (2,)
+        assert iou(view.segments.mask(0), photo.label_map() == 1) > 0.9
