@@ -341,7 +341,7 @@ def test_prompts_are_evaluated(
     if protocol == "3d-ovs":
         command += ["--truth", capture_copy / folder]
     report = run_json(*command)
-    assert report["protocol"] == f"{protocol}/1"
+    assert report["protocol"] == f"{protocol}/2"
     assert report["miou"] > MIN_PICK_IOU
     assert json.loads((scene_copy / "evaluation" / f"{protocol}.json").read_text()) == report
     assert load_scene(scene_copy).metrics[protocol]["miou"] == report["miou"]

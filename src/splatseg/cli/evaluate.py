@@ -22,7 +22,15 @@ from splatseg.evaluation.runner import evaluate
 from splatseg.files import write_bytes
 from splatseg.masks import Segments
 from splatseg.photos import photo_or_render
-from splatseg.pictures import HIGHLIGHT, RGB, captioned_sheet, paint_segments, save_image, scaled
+from splatseg.pictures import (
+    HIGHLIGHT,
+    RGB,
+    AnyRGB,
+    captioned_sheet,
+    paint_segments,
+    save_image,
+    scaled,
+)
 from splatseg.scene import Scene, add_metrics, load_scene
 from splatseg.segmentation import QUERY_RADIUS
 from splatseg.text import Grounder, Grounding, MaskFolder, debug_picture
@@ -126,7 +134,7 @@ class Evaluate:
         return self.finding.grounder(self.finding.finder(scene, device), device)
 
 
-def grounding_sheet(image: RGB, found: Mapping[str, Grounding]) -> RGB:
+def grounding_sheet(image: RGB, found: Mapping[str, Grounding]) -> AnyRGB:
     """The reference view for each prompt, with what was found there."""
     cells = [
         scaled(debug_picture(image, grounding.detections, grounding.mask), SHEET_CELL)
