@@ -24,7 +24,6 @@ def test_masks_by_prompt(tmp_path):
     write_mask(folder, "book.png", np.zeros((3, 4)))
     (folder / "notes.txt").write_text("not a mask")
     masks = MaskFolder(folder)
-    assert masks.prompts == ("book", "red mug")
     mugs, *others = masks.find("a", image(8, 6), ["red  MUG", "book", "lamp", "../masks/book"])
     assert np.array_equal(mugs[0].mask, mask)
     assert others == [[], [], []]  # an empty mask is of nothing
