@@ -4,6 +4,7 @@ import builtins
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -221,7 +222,7 @@ def test_a_missing_library_is_a_sentence(
 ) -> None:
     real: Callable[..., object] = builtins.__import__
 
-    def without(wanted: str, *args: object) -> object:
+    def without(wanted: str, *args: Any) -> object:
         if wanted.split(".")[0] == library:
             raise ImportError(wanted)
         return real(wanted, *args)

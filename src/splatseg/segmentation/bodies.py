@@ -62,13 +62,13 @@ class _Cloud:
 
     def gaps(self, points: "_Cloud") -> Float[np.ndarray, " p"]:
         """The space between each of `points` and its nearest here; below 0 where they overlap."""
-        distances, nearest = KDTree(self.means).query(points.means)
+        distances, nearest = KDTree(self.means).query(points.means, workers=-1)
         return distances - self.extents[nearest] - points.extents
 
     def spacing(self) -> float:
         """The median distance to the neighbour of SPACING_RANK."""
         rank = min(SPACING_RANK, len(self.means) - 1)
-        distances, _ = KDTree(self.means).query(self.means, k=rank + 1)
+        distances, _ = KDTree(self.means).query(self.means, k=rank + 1, workers=-1)
         return float(np.median(np.reshape(distances, (len(self.means), -1))[:, rank]))
 
     def diagonal(self) -> float:

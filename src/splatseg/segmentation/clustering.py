@@ -158,4 +158,4 @@ def render_labels(
 
     0 on background, and where Gaussians without an object, or floaters, prevail.
     """
-    return label_image(project(gaussians, frame.camera), labels.clamp_min(0))
+    return label_image(project(gaussians, frame.camera, sh_degree=0), labels.clamp_min(0))

@@ -46,7 +46,7 @@ def seen_features(
     """
     total = torch.zeros_like(gaussians.features)
     for index, frame in enumerate(frames):
-        view = project(gaussians, frame.camera)
+        view = project(gaussians, frame.camera, sh_degree=0)
         features = feature_map(gaussians, view)
         total += splat(view, features.features)
         visit(index, features)

@@ -105,7 +105,8 @@ def sightings(
     is_cut = np.zeros((len(frames), count), dtype=bool)
     for index, frame in enumerate(frames):
         report(index, len(frames))
-        shown = label_image(project(gaussians, frame.camera), labels.clamp_min(0)).cpu().numpy()
+        view = project(gaussians, frame.camera, sh_degree=0)
+        shown = label_image(view, labels.clamp_min(0)).cpu().numpy()
         pixels[index] = np.bincount(shown.ravel(), minlength=count)
         inner = shown[BORDER:-BORDER, BORDER:-BORDER]
         is_cut[index] = pixels[index] > np.bincount(inner.ravel(), minlength=count)

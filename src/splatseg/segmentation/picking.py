@@ -118,7 +118,7 @@ def photo_similarity(
     gaussians: Gaussians, frame: Frame, queries: Float[Tensor, "q f"]
 ) -> Float[np.ndarray, "h w"]:
     """Similarity of every pixel of the photo as shipped to the nearest query; -1 on background."""
-    similarity = view_similarity(gaussians, project(gaussians, frame.camera), queries)
+    similarity = view_similarity(gaussians, project(gaussians, frame.camera, sh_degree=0), queries)
     return on_photo(similarity.cpu().numpy(), frame.lens)
 
 
@@ -189,7 +189,7 @@ def vote_shares(
     """
     votes = torch.zeros(len(gaussians), count + 1, device=gaussians.means.device)
     for frame in frames:
-        view = project(gaussians, frame.camera)
+        view = project(gaussians, frame.camera, sh_degree=0)
         inside = masks(frame, view)
         everywhere = inside.new_ones(1, *inside.shape[1:])
         votes += splat(view, torch.cat([inside, everywhere]).permute(1, 2, 0).float())
