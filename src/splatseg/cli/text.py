@@ -19,7 +19,7 @@ from splatseg.pictures import RGB, contact_sheet, highlight, save_image, scaled
 from splatseg.scene import Scene
 from splatseg.segmentation import Picker
 from splatseg.segmentation.picker import frame_named
-from splatseg.text import Answer, BoxFile, Finder, debug_picture, ground_in_views
+from splatseg.text import Answer, BoxFile, Finder, Looking, debug_picture, ground_in_views
 
 VIEWS = 5  # that are looked at unless some are named: enough to outvote a mistake
 SHEET_CELL = 420  # pixels
@@ -63,8 +63,8 @@ class TextFlags(GroundingFlags):
             looked = ", ".join(frame.name for frame in frames)
             raise NothingFound(
                 f"{grounder.name} finds no {' and no '.join(map(repr, missing))} in {looked}; "
-                "look in other views with --text-in FRAME, say it in other words, or lower "
-                "--min-score"
+                "look in other views with --text-in FRAME, or say it in other words"
+                + (", or lower --min-score" if isinstance(finder, Looking) else "")
             )
         return answers
 
