@@ -93,6 +93,10 @@ def test_a_region_of_background_is_refused(frame, features, region) -> None:
         region_queries(region, frame, features)
 
 
+def test_a_box_within_a_pixel_is_that_pixel(frame, features) -> None:
+    assert meant(region_queries(Box("view", 31.2, 15.2, 31.4, 15.4), frame, features)) == [1]
+
+
 def test_a_box_with_its_edges_swapped_is_refused(frame, features) -> None:
     with pytest.raises(SplatsegError, match="is empty; expected the left, upper"):
         region_queries(Box("view", 30.0, 10.0, 10.0, 30.0), frame, features)

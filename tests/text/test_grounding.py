@@ -63,6 +63,13 @@ class BoxSegmenter:
         return Prediction(logits, np.ones((len(boxes), 1), dtype=np.float32))
 
 
+def test_a_box_outside_the_image_is_no_answer():
+    edge = Detection((8.0, 1.0, 8.0, 5.0), 0.9, "mug")
+    assert Grounder(Looking(Detecting({"mug": [edge]}))).ground("view", IMAGE, ["mug"]) == {}
+    both = Looking(Detecting({"mug": [edge, Detection(SMALL, 0.4, "mug")]}))
+    assert Grounder(both).ground("view", IMAGE, ["mug"])["mug"].region == Box("view", *SMALL)
+
+
 @pytest.mark.parametrize("is_seen", [True, False])
 def test_a_segmenter_turns_boxes_into_masks(finder, is_seen):
     grounder = Grounder(finder, BoxSegmenter(is_seen))

@@ -157,4 +157,5 @@ def _rectangle(box: Box) -> list[int]:
             f"the box {box.x0:g},{box.y0:g},{box.x1:g},{box.y1:g} in {box.frame} is empty; "
             "expected the left, upper, right and lower edge"
         )
-    return [round(box.x0), round(box.y0), round(box.x1) - 1, round(box.y1) - 1]
+    left, top = round(box.x0), round(box.y0)
+    return [left, top, max(left, round(box.x1) - 1), max(top, round(box.y1) - 1)]

@@ -26,6 +26,12 @@ class Detection:
     mask: Bool[np.ndarray, "h w"] | None = field(default=None, compare=False, repr=False)
     """The detector's own, of the image's size, if it draws masks."""
 
+    @property
+    def has_area(self) -> bool:
+        """Whether its box does: one that lies outside the image has none left."""
+        x0, y0, x1, y1 = self.box
+        return x0 < x1 and y0 < y1
+
 
 @runtime_checkable
 class Detector(Protocol):

@@ -1,5 +1,7 @@
 """Which detector finds what a prompt means: a folder, or a model of the Hugging Face hub."""
 
+from pathlib import Path
+
 import torch
 
 from splatseg.errors import SplatsegError
@@ -25,4 +27,5 @@ def load_detector(model: str, *, device: torch.device, min_score: float | None =
             f"mean: {', '.join(KINDS)}"
         )
     settings = {} if min_score is None else {"min_score": min_score}
-    return KINDS[kind](folder, model, device, **settings)
+    name = folder.resolve().name if Path(model).expanduser().is_dir() else model
+    return KINDS[kind](folder, name, device, **settings)

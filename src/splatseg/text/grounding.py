@@ -106,7 +106,8 @@ class Grounder:
         A box that the segmenter sees nothing in stays a box.
         """
         answers = zip(prompts, self.finder.find(frame, image, prompts), strict=True)
-        found = {prompt: detections for prompt, detections in answers if detections}
+        inside = {prompt: [one for one in found if one.has_area] for prompt, found in answers}
+        found = {prompt: detections for prompt, detections in inside.items() if detections}
         best = [detections[0] for detections in found.values()]
         if self.segmenter is None:
             masks = [detection.mask for detection in best]

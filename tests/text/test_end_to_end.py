@@ -1,0 +1,47 @@
+"""From words to masks by the command line, with tiny random detectors: what they find is noise."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from splatseg.cli import main
+from splatseg.masks import read_label_map
+
+
+@pytest.mark.parametrize("kind", ["grounding-dino", "owlv2", "sam3"])
+def test_a_detector_finds_and_a_scene_answers(kind, folders, scene_copy, capsys):
+    """Whatever the noise means, it is one thing of the scene, or none with a sentence."""
+    command = ["pick", str(scene_copy), "--text", "red mug", "--detector", str(folders(kind))]
+    command += ["--min-score", "0", "--text-in", "view_0", "--text-in", "view_4", "--debug"]
+    status = main([*command, "--json"])
+    out, err = capsys.readouterr()
+    folder = scene_copy / "picks" / "object"
+    if status == 0:
+        said = json.loads(out)
+        shown = {
+            path.stem: int((read_label_map(path) > 0).sum()) for path in folder.glob("masks/*.png")
+        }
+        assert shown == said["pixels"] and (folder / "debug" / "1.png").exists()
+    else:
+        assert status == 3 and "finds no 'red mug' in view_0, view_4" in err
+        assert not folder.exists()
+
+
+def test_a_sure_threshold_finds_nothing(folders, scene_copy, capsys):
+    command = ["pick", str(scene_copy), "--text", "red mug", "--detector"]
+    assert main([*command, str(folders("owlv2")), "--min-score", "1"]) == 3
+    assert "or lower --min-score" in capsys.readouterr().err
+
+
+def test_a_protocol_takes_a_detector(folders, scene_copy, capture_copy, synthetic, capsys):
+    folder = capture_copy / "test_mask" / "view_1"
+    folder.mkdir(parents=True)
+    Image.fromarray(synthetic.truth["view_1"] == 1).save(folder / "red mug.png")
+    command = ["evaluate", str(scene_copy), str(capture_copy), "--protocol", "text", "--detector"]
+    status = main([*command, str(folders("owlv2")), "--min-score", "0", "--json"])
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    report = json.loads(out)
+    assert report["grounded_by"] == "owlv2" and 0 <= report["miou"] <= 1
+    assert (scene_copy / "evaluation" / "text_grounding.png").exists()
