@@ -10,6 +10,8 @@ from pycocotools.coco import COCO
 
 from splatseg.cli import main
 from splatseg.evaluation import iou
+from splatseg.export.masks import path_masks
+from splatseg.export.path import focus, turntable
 from splatseg.masks import open_masks, read_label_map
 from splatseg.scene import load_scene
 
@@ -69,6 +71,46 @@ def test_masks_along_a_path(clustered: Path, tmp_path: Path) -> None:
         assert [file.name for file in files] == [f"view_0000{n}.png" for n in (1, 2, 3)]
         with Image.open(files[0]) as mask:
             assert mask.getextrema() == (0, 255)
+
+
+def test_objects_keep_their_ids_along_a_path(clustered: Path, tmp_path: Path) -> None:
+    flags = ("--object", 3, "--path", "turntable", "--views", 2)
+    for format in ("masks", "label-maps", "sa1b"):
+        export(clustered, tmp_path / format, "--format", format, *flags)
+    export(clustered, tmp_path / "coco.json", "--format", "coco", *flags)
+    for view in ("view_00001", "view_00002"):
+        labels = read_label_map(tmp_path / "label-maps" / f"{view}.png")
+        mask = read_label_map(tmp_path / "masks" / "3" / f"{view}.png") > 0
+        assert mask.any() and (mask == (labels == 3)).all()
+        sa1b = json.loads((tmp_path / "sa1b" / f"{view}.json").read_text())
+        assert sa1b["splatseg"]["ids"] == [3]
+    coco = COCO(tmp_path / "coco.json")
+    assert [row["category_id"] for row in coco.loadAnns(coco.getAnnIds())] == [3, 3]
+
+
+def test_all_objects_are_seen_from_around_what_the_photos_look_at(
+    clustered: Path, tmp_path: Path
+) -> None:
+    flags = ("--format", "label-maps", "--path", "turntable", "--views", 2)
+    export(clustered, tmp_path / "maps", *flags)
+    scene = load_scene(clustered)
+    assert scene.labels is not None
+    weights = {thing: (scene.labels == thing).float() for thing in (1, 2, 3, 4)}
+    training = [frame.camera for frame in scene.frames if not frame.is_test]
+    size = training[0].width, training[0].height
+    cameras = turntable(training, focus(training), 2, *size)
+    for view in path_masks(scene.gaussians, weights, cameras):
+        assert {2, 3, 4} <= set(view.ids)
+        labels = read_label_map(tmp_path / "maps" / f"{view.name}.png")
+        assert (labels == view.label_map()).all()
+
+
+def test_a_pick_is_called_by_its_folder(clustered: Path, tmp_path: Path) -> None:
+    picks = (clustered / "picks" / "ball", clustered / "picks" / "ball" / "selection.safetensors")
+    for number, pick in enumerate(picks):
+        export(clustered, tmp_path / f"{number}.json", "--format", "coco", "--selection", pick)
+        coco = COCO(tmp_path / f"{number}.json")
+        assert [row["name"] for row in coco.loadCats(coco.getCatIds())] == ["ball"]
 
 
 @pytest.mark.parametrize("flags", [(), ("--selection", "ball"), ("--object", 2, "--in-scene")])

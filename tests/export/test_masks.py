@@ -171,11 +171,11 @@ def test_a_path_shows_a_selection_where_its_gaussians_are(
 ) -> None:
     gaussians, balls = true_scene
     nothing = torch.zeros(len(gaussians))
-    weights = [nothing, (balls == 1).float()]
+    weights = {3: nothing, 7: (balls == 1).float()}
     cameras = [frame.camera for frame in frames]
     for number, (view, photo) in enumerate(
         zip(path_masks(gaussians, weights, cameras), views, strict=True), start=1
     ):
         assert (view.name, view.photo) == (f"view_0000{number}", f"view_0000{number}.png")
-        assert view.ids == (2,)
+        assert view.ids == (7,)
         assert iou(view.segments.mask(0), photo.label_map() == 1) > 0.9

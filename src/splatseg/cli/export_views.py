@@ -11,7 +11,7 @@ from torch import Tensor
 
 from splatseg.cameras import Camera
 from splatseg.cli.output import Output
-from splatseg.cli.selections import find_selection, object_weights, union_weights
+from splatseg.cli.selections import SELECTION, find_selection, object_weights, union_weights
 from splatseg.errors import SplatsegError
 from splatseg.export.masks import (
     ViewMasks,
@@ -110,22 +110,29 @@ def _masks(
     if selections:
         if objects:
             raise SplatsegError("masks are of objects or of picks: give --object or --selection")
-        picks = [load_selection(find_selection(name, folder), scene) for name in selections]
-        names = {number: Path(name).name for number, name in enumerate(selections, start=1)}
+        files = [find_selection(name, folder) for name in selections]
+        picks = [load_selection(file, scene) for file in files]
+        names = {number: _pick_name(file) for number, file in enumerate(files, start=1)}
         if in_photos:
             return names, selection_masks(Picker(scene), picks), count
-        weights = [pick.weights for pick in picks]
+        weights = {number: pick.weights for number, pick in enumerate(picks, start=1)}
     else:
         things = objects or known_objects(scene, folder)
         names = {thing: f"object {thing}" for thing in things}
-        weights = [object_weights(scene, folder, thing) for thing in things]
+        weights = {thing: object_weights(scene, folder, thing) for thing in things}
         if in_photos:
             assert scene.labels is not None
             wanted = torch.isin(scene.labels, scene.labels.new_tensor(list(things)))
             labels = torch.where(wanted, scene.labels, 0)
             return names, object_masks(scene.gaussians, labels, scene.frames), count
-    chosen = torch.stack(weights).amax(dim=0)
+    is_all = not objects and not selections
+    chosen = None if is_all else torch.stack(list(weights.values())).amax(dim=0)
     return names, path_masks(scene.gaussians, weights, flags.cameras(scene, chosen)), count
+
+
+def _pick_name(file: Path) -> str:
+    """What the pick in a file is called: its folder is, as pick writes it."""
+    return file.resolve().parent.name if file.name == SELECTION else file.stem
 
 
 def known_objects(scene: Scene, folder: Path) -> list[int]:

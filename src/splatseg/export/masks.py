@@ -67,22 +67,28 @@ def selection_masks(
     """What each frame's photo, by default of all, shows of the selections: ids count from 1."""
     there = picker.scene.frames
     for frame in there if frames is None else [frame_named(there, name) for name in frames]:
-        masks = [picker.mask(selection, frame.name) for selection in selections]
+        masks = {
+            number: picker.mask(selection, frame.name)
+            for number, selection in enumerate(selections, start=1)
+        }
         yield _shown(frame.name, frame.photo, masks)
 
 
 def path_masks(
-    gaussians: Gaussians, weights: Sequence[Float[Tensor, " n"]], cameras: Iterable[Camera]
+    gaussians: Gaussians, weights: Mapping[int, Float[Tensor, " n"]], cameras: Iterable[Camera]
 ) -> Iterator[ViewMasks]:
-    """What each camera of a path sees of selections, given by their weights: ids count from 1.
+    """What each camera of a path sees of things, given by how much of each Gaussian is of an id.
 
     Views are called `view_00001` and so on.
     """
     for number, camera in enumerate(cameras, start=1):
         view = project(gaussians, camera)
-        margins = [weights_margin(gaussians, view, each) for each in weights]
+        masks = {
+            thing: (weights_margin(gaussians, view, each) >= 0).cpu().numpy()
+            for thing, each in weights.items()
+        }
         name = f"view_{number:05}"
-        yield _shown(name, f"{name}.png", [(margin >= 0).cpu().numpy() for margin in margins])
+        yield _shown(name, f"{name}.png", masks)
 
 
 def write_binary_masks(
@@ -161,11 +167,11 @@ def write_coco(
     return len(annotations)
 
 
-def _shown(name: str, photo: str, masks: Sequence[Bool[np.ndarray, "h w"]]) -> ViewMasks:
-    """The masks that have a pixel; their ids count from 1."""
-    ids = tuple(number for number, mask in enumerate(masks, start=1) if mask.any())
-    stack = np.stack(masks)[[thing - 1 for thing in ids]]
-    return ViewMasks(name, photo, ids, Segments.from_masks(stack))
+def _shown(name: str, photo: str, masks: Mapping[int, Bool[np.ndarray, "h w"]]) -> ViewMasks:
+    """The masks that have a pixel, by their ids."""
+    ids = tuple(thing for thing, mask in masks.items() if mask.any())
+    stack = np.stack(list(masks.values()))
+    return ViewMasks(name, photo, ids, Segments.from_masks(stack[stack.any(axis=(1, 2))]))
 
 
 def _mask_of(view: ViewMasks, thing: int) -> Bool[np.ndarray, "h w"]:
