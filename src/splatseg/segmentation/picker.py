@@ -86,6 +86,7 @@ class Picker:
         self._bare = replace(scene.gaussians, sh=scene.gaussians.sh[:, :1].contiguous())
         self._seen: dict[Level, Float[Tensor, "n f"]] = {}
         self._is_seen: dict[Level, Bool[Tensor, " n"]] = {}
+        self._nearly: OrderedDict[Queries, Gaussians] = OrderedDict()
         self._views: OrderedDict[str, View] = OrderedDict()
         self._maps: OrderedDict[tuple[Level, str], FeatureMap] = OrderedDict()
 
@@ -249,10 +250,14 @@ class Picker:
         seen = self._seen[level]
         return torch.where(self._is_seen[level], (seen @ asked.T).amax(dim=1), -1.0)
 
+    def _alike(self, queries: Queries) -> Gaussians:
+        """Those that are seen as nearly the object, which is all that it can show in a view."""
+        alike = self._seen_alike(queries.level, queries.positive) >= queries.threshold - ALIKE
+        return self._bare.select(alike)
+
     def _part(self, queries: Queries, at: Frame) -> Float[Tensor, "h w"] | None:
         """The margin where the object can show, else -1; None if that is too much of the view."""
-        alike = self._seen_alike(queries.level, queries.positive) >= queries.threshold - ALIKE
-        window = window_of(self._bare.select(alike), at.camera)
+        window = window_of(_kept(self._nearly, queries, lambda: self._alike(queries)), at.camera)
         if window[2] * window[3] > MAX_PART * at.camera.width * at.camera.height:
             return None
         margin = queries.positive.new_full((at.camera.height, at.camera.width), -1.0)
