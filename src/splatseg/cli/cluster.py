@@ -137,24 +137,36 @@ class Cluster:
         }
 
     def _write_thumbnails(self, scene: Scene, found: Found) -> None:
-        frames = {frame.name: frame for frame in scene.frames}
+        thumbnails = self._thumbnails(scene, found)
         cells, captions = [], []
         with replacing_folder(self.scene / "objects") as folder:
             for row in found.table:
-                best = found.seen[row.id].best
-                if best is None:
-                    continue
-                shown = render_labels(scene.gaussians, found.labels, frames[best]).cpu().numpy()
-                mask = frames[best].lens.warp_to_photo(shown, nearest=True) == row.id
-                if mask.any():
-                    thumbnail = cut_out(photo_or_render(scene, frames[best]), mask)
-                    save_image(folder / f"{row.id}.png", thumbnail)
+                if row.id in thumbnails:
+                    save_image(folder / f"{row.id}.png", thumbnails[row.id])
                     if row.kind == "object":
-                        cells.append(thumbnail)
+                        cells.append(thumbnails[row.id])
                         captions.append(f"{row.id}: {row.gaussians}")
         if cells:
             sheet = captioned_sheet(cells, captions, THUMBNAIL_COLUMNS, THUMBNAIL)
             save_image(self.scene / "objects.png", sheet)
+
+    def _thumbnails(self, scene: Scene, found: Found) -> dict[int, AnyRGB]:
+        """Each thing in the view that shows it best; a view of several is rendered once."""
+        best = {row.id: found.seen[row.id].best for row in found.table}
+        thumbnails = {}
+        for frame in scene.frames:
+            things = [thing for thing, name in best.items() if name == frame.name]
+            if not things:
+                continue
+            shown = render_labels(scene.gaussians, found.labels, frame).cpu().numpy()
+            ids, photo = (
+                frame.lens.warp_to_photo(shown, nearest=True),
+                photo_or_render(scene, frame),
+            )
+            for thing in things:
+                if (ids == thing).any():
+                    thumbnails[thing] = cut_out(photo, ids == thing)
+        return thumbnails
 
     def _write_sheet(self, scene: Scene, labels: Tensor) -> None:
         frames = scene.frames
