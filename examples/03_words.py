@@ -12,10 +12,10 @@ from pathlib import Path
 from PIL import Image
 
 from splatseg import Picker, load_scene
-from splatseg.photos import photo_or_render
-from splatseg.pictures import contact_sheet, highlight
+from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation.picking import frame_named
 from splatseg.text import BoxFile, Grounder, debug_picture, ground_in_views
+from splatseg.viz.pictures import contact_sheet, highlight
 
 FRAME, ELSEWHERE = "frame_00037", "frame_00000"
 BOXES = {

@@ -20,9 +20,9 @@ from splatseg import (
     removed,
     save_scene,
 )
-from splatseg.photos import rendered_color
-from splatseg.pictures import contact_sheet
+from splatseg.scene.photos import rendered_color
 from splatseg.segmentation.picking import frame_named
+from splatseg.viz.pictures import contact_sheet
 
 FRAME = "frame_00000"
 DRILL, APPLE, BANANA = (

@@ -16,8 +16,8 @@ from splatseg.export.masks import selection_masks, write_coco
 from splatseg.export.mesh import object_mesh, write_mesh
 from splatseg.export.path import turntable
 from splatseg.export.video import object_frames, write_video
-from splatseg.pictures import contact_sheet
 from splatseg.segmentation.objects import bounds_of
+from splatseg.viz.pictures import contact_sheet
 
 CLICK = Click("frame_00037", 302.5, 248.5)  # on the power drill
 

@@ -26,8 +26,8 @@ from tabletop import appearance
 from splatseg.capture import load_capture
 from splatseg.evaluation.run_clicks import run_click3d
 from splatseg.evaluation.runner import evaluate
-from splatseg.gaussians import Gaussians
-from splatseg.lifting import hierarchy, holes, targets, tracks
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.lifting import hierarchy, holes, tracks
 from splatseg.masks import open_masks
 from splatseg.scene import load_scene
 from splatseg.segmentation import QUERY_RADIUS

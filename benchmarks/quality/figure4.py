@@ -22,13 +22,13 @@ from splatseg.capture.photo import read_photo
 from splatseg.evaluation.clicks import click_queries
 from splatseg.evaluation.truth import load_truth
 from splatseg.evaluation.views import photo_sizes
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks import open_masks
-from splatseg.pictures import RGB, contact_sheet, mark, to_uint8
 from splatseg.render import render
 from splatseg.scene import load_scene
 from splatseg.segmentation import Click, query_features, select_gaussians
 from splatseg.training.views import TrainingViews
+from splatseg.viz.pictures import RGB, contact_sheet, mark, to_uint8
 
 COLUMNS = {
     "paper, no 3D loss": ("paper", "no 3D loss"),

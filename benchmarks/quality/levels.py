@@ -23,7 +23,7 @@ from scipy import ndimage
 from tabletop import appearance
 
 from splatseg.capture import load_capture
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.lifting import Lifted, SegmentedView, lift
 from splatseg.masks import LEVELS, open_masks
 from splatseg.render import project

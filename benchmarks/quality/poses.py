@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from splatseg.cameras import Camera
 from splatseg.capture import load_capture
+from splatseg.geometry.camera import Camera
 
 
 def recover(photos: Path, output: Path, flags: list[str]) -> tuple[dict[str, Any], float, float]:

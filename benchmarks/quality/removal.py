@@ -30,20 +30,20 @@ from scipy import ndimage
 from tabletop import appearance
 from torch import Tensor
 
-from splatseg.cameras import Camera
 from splatseg.capture import Frame, load_capture
 from splatseg.editing.placement import transform
 from splatseg.editing.removal import without
-from splatseg.editing.sheets import hatched, views_of
-from splatseg.editing.unseen import Unseen, find_unseen
-from splatseg.gaussians import SH_DC, Gaussians, concatenate
+from splatseg.editing.unobserved import Unseen, find_unseen
+from splatseg.geometry import SH_DC, Gaussians, concatenate
+from splatseg.geometry.camera import Camera
 from splatseg.masks import read_label_map
-from splatseg.photos import photo_or_render
-from splatseg.pictures import captioned_sheet, save_image, scaled, to_uint8
-from splatseg.render import View, project, render
+from splatseg.render import ProjectedGaussians, project, render
 from splatseg.scene import load_scene
+from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation.picking import vote_shares
 from splatseg.segmentation.selection import SELECTED
+from splatseg.viz.edits import hatched, views_of
+from splatseg.viz.pictures import captioned_sheet, save_image, scaled, to_uint8
 
 TABLE = RECORDS / "removal"
 SIZE = (320, 240)  # of the composed photos
@@ -132,7 +132,7 @@ def cut_out(
 ) -> Gaussians:
     """The Gaussians that the true masks give an object."""
 
-    def inside(frame: Frame, view: View) -> Bool[Tensor, "1 h w"]:
+    def inside(frame: Frame, view: ProjectedGaussians) -> Bool[Tensor, "1 h w"]:
         labels = read_label_map(capture / "gt_instances" / f"{frame.name}.png")
         camera = frame.camera
         labels = Image.fromarray(labels).resize(
@@ -210,7 +210,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     frames, gaussians = with_thing.frames, with_thing.gaussians
     training = [frame for frame in frames if not frame.is_test]
 
-    def inside(frame: Frame, view: View) -> Bool[Tensor, "1 h w"]:
+    def inside(frame: Frame, view: ProjectedGaussians) -> Bool[Tensor, "1 h w"]:
         return composite.mask(frame.camera)[None]
 
     weights = vote_shares(gaussians, training, 1, inside)[:, 0]

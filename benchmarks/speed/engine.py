@@ -50,8 +50,9 @@ from workloads import (
     trained,
 )
 
-from splatseg.gaussians import Gaussians
-from splatseg.render import Backend, engine, project, render
+from splatseg.engine import library as engine
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.render import Backend, project, rasterize
 
 SMALL = (2000, 160, 120)  # Gaussians, width, height that the torch reference can bear
 
@@ -154,7 +155,7 @@ def workload_report(
         rows = with_sums(rows, label)
     sizes = {"gaussians": len(w.gaussians), "width": w.camera.width, "height": w.camera.height}
     counts = {"visible": w.visible, "mean_radius_px": w.radius, "pairs": int(w.pairs.sum())}
-    more = {"tile_entries": w.view.bins.intersections, "cores_of_others": others}
+    more = {"tile_entries": w.view.tiles.count, "cores_of_others": others}
     return {"name": w.name, **sizes, **counts, **more, "stages": rows}
 
 
@@ -168,7 +169,7 @@ def reference_report(repetitions: int) -> dict[str, Any]:
         def run() -> None:
             leaves = {n: t.detach().requires_grad_() for n, t in w.gaussians.tensors().items()}
             view = project(Gaussians(**leaves), w.camera, backend=backend)
-            render(view, view.colors).image.backward(grad)
+            rasterize(view, view.colors).image.backward(grad)
 
         return run
 

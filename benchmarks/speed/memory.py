@@ -33,9 +33,10 @@ from PIL import Image
 from torch import Tensor
 
 from splatseg.capture import Capture, Frame, load_capture
-from splatseg.gaussians import Gaussians
+from splatseg.engine import library as engine
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks import Segments, open_masks, write_segments
-from splatseg.render import engine, project, render
+from splatseg.render import project, rasterize
 from splatseg.training import (
     ContrastiveConfig,
     DensityConfig,
@@ -354,7 +355,7 @@ def array_bytes(gaussians: Gaussians, capture: Capture) -> dict[str, Any]:
     projected = (view.means2d, view.conics, view.depths, view.opacities, view.colors)
     for tensor in projected:
         tensor.retain_grad()
-    colors, features = render(view, view.colors), render(view, leaves.features)
+    colors, features = rasterize(view, view.colors), rasterize(view, leaves.features)
     for image in (colors.image, features.image):
         image.retain_grad()
     (colors.image.mean() + features.image.mean()).backward()
@@ -391,10 +392,10 @@ def engine_bytes(gaussians: Gaussians, frame: Frame) -> dict[str, int]:
     leaves = Gaussians(**{k: t.detach().requires_grad_() for k, t in gaussians.tensors().items()})
     view = project(leaves, frame.camera)
     binned = engine.pooled_bytes()
-    images = render(view, view.colors).image, render(view, leaves.features).image
+    images = rasterize(view, view.colors).image, rasterize(view, leaves.features).image
     sum(image.mean() for image in images).backward()  # type: ignore[union-attr]
     return {
-        "tile_entries": view.bins.intersections,
+        "tile_entries": view.tiles.count,
         "binning": binned - empty,
         "blending": engine.pooled_bytes() - binned,
     }

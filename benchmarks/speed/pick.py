@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 from splatseg import Click, Gaussians, Picker, Scene, load_scene
-from splatseg.render import engine
+from splatseg.engine import library as engine
 
 JITTER = 0.3  # of a Gaussian's mean scale
 

@@ -17,11 +17,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from splatseg.adam import Moments, adam_steps
-from splatseg.cameras import Camera
-from splatseg.gaussians import SH_DC, Gaussians
+from splatseg.engine import library as engine
+from splatseg.engine.adam import Moments, adam_steps
+from splatseg.geometry import SH_DC, Gaussians
+from splatseg.geometry.camera import Camera
 from splatseg.losses.photometric import SSIM_WEIGHT, rendering_loss
-from splatseg.render import View, engine, native, project, render
+from splatseg.render import ProjectedGaussians, native, project, rasterize
 from splatseg.render.reference import MAX_ALPHA, MIN_ALPHA, extents
 from splatseg.scene import load_scene
 from splatseg.segmentation.feature_maps import view_similarity
@@ -52,7 +53,7 @@ class Workload:
     name: str
     gaussians: Gaussians
     camera: Camera
-    view: View
+    view: ProjectedGaussians
     pairs: Int[Tensor, "h w"]
     """Contributing Gaussians of each pixel."""
 
@@ -117,7 +118,7 @@ def trained(folder: Path) -> Workload:
     return workload(folder.resolve().name, scene.gaussians, frame.camera)
 
 
-def contributions(view: View) -> Int[Tensor, "h w"]:
+def contributions(view: ProjectedGaussians) -> Int[Tensor, "h w"]:
     """How many Gaussians each pixel blends until it is opaque."""
     width, height = view.camera.width, view.camera.height
     front_to_back = torch.argsort(view.depths, stable=True)
@@ -139,7 +140,7 @@ def contributions(view: View) -> Int[Tensor, "h w"]:
 
 
 def _covered_pixels(
-    view: View, chunk: Int[Tensor, " k"]
+    view: ProjectedGaussians, chunk: Int[Tensor, " k"]
 ) -> tuple[Int[Tensor, " m"], Float[Tensor, " m"]]:
     """Pixel and alpha where the Gaussians `chunk` reach MIN_ALPHA, Gaussian by Gaussian."""
     width, height = view.camera.width, view.camera.height
@@ -195,7 +196,7 @@ def project_backward_work(w: Workload) -> Work:
 def binning_work(w: Workload) -> Work:
     """The ellipse's box of each Gaussian (30), and for each entry of a tile's list the test of its
     sixteen blocks (18 each). Writes 32 bytes a Gaussian and 8 an entry."""
-    count, entries = len(w.gaussians), w.view.bins.intersections
+    count, entries = len(w.gaussians), w.view.tiles.count
     return Work(30 * count + 16 * 18 * entries, 7 * FLOAT * count, 32 * count + 8 * entries)
 
 
@@ -306,11 +307,11 @@ def blending_stages(w: Workload, label: str, attributes: Tensor) -> list[Stage]:
 
     def forward() -> None:
         arguments = addresses(attributes, image, alpha)
-        engine.check(library.splatseg_render(view.bins.handle, channels, *arguments), "render")
+        engine.check(library.splatseg_render(view.tiles.handle, channels, *arguments), "render")
 
     def backward() -> None:
         arguments = addresses(attributes, grad_image, None, *grads)
-        status = library.splatseg_render_backward(view.bins.handle, channels, *arguments)
+        status = library.splatseg_render_backward(view.tiles.handle, channels, *arguments)
         engine.check(status, "differentiate")
 
     return [
@@ -328,7 +329,7 @@ def features_stage(w: Workload) -> Stage:
 
     def backward() -> None:
         arguments = addresses(None, grad_image, None, None, None, None, grad)
-        status = library.splatseg_render_backward(view.bins.handle, channels, *arguments)
+        status = library.splatseg_render_backward(view.tiles.handle, channels, *arguments)
         engine.check(status, "differentiate")
 
     name = f"blending {channels} features, backward, geometry frozen"
@@ -385,7 +386,7 @@ def iteration_stage(w: Workload) -> Stage:
     def run() -> None:
         leaves = {n: t.detach().requires_grad_() for n, t in optimizer.tensors.items()}
         view = project(Gaussians(**leaves, features=w.gaussians.features), w.camera)
-        rendering_loss(render(view, view.colors).image, photo).backward()
+        rendering_loss(rasterize(view, view.colors).image, photo).backward()
         grads = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
         optimizer.step(grads)
         native.recycle(grads.values())
@@ -409,12 +410,12 @@ def sampled_stages(w: Workload) -> list[Stage]:
 
     def warm() -> None:
         features.grad = None
-        render(w.view, features, pixels).image.backward(grad)
+        rasterize(w.view, features, pixels).image.backward(grad)
 
     def cold() -> None:
         features.grad = None
         view = project(w.gaussians, w.camera)
-        render(view, features, pixels).image.backward(grad)
+        rasterize(view, features, pixels).image.backward(grad)
 
     sampled = blend_samples_work(w, channels, pixels)
     projected = (project_forward_work(w), binning_work(w))

@@ -16,17 +16,17 @@ import os
 # runtime reads this when it is loaded, so it comes before the first import of torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from splatseg.cameras import Camera
 from splatseg.capture import Capture, load_capture
 from splatseg.editing.edits import extracted, hidden, moved, recoloured, removed
-from splatseg.editing.unseen import find_unseen
+from splatseg.editing.unobserved import find_unseen
 from splatseg.errors import NothingFound, SplatsegError
 from splatseg.export.boxes import boxes_around, boxes_of, write_boxes
 from splatseg.export.ids import write_ids, write_ids_ply
 from splatseg.export.splats import write_splats
-from splatseg.gaussians import Gaussians
-from splatseg.photos import picture
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.scene import Scene, load_scene, read_ply, save_scene
+from splatseg.scene.photos import picture
 from splatseg.segmentation import (
     Box,
     Click,

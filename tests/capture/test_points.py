@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from splatseg.cameras import Camera
 from splatseg.capture import points as points_module
 from splatseg.capture.points import SAMPLED_POINTS, near_plane, read_ply, sample_points
 from splatseg.errors import SplatsegError
+from splatseg.geometry.camera import Camera
 
 XYZ = np.array([[0.5, -1.25, 2.0], [3.0, 4.0, 5.5]])
 RGB = np.array([[0, 128, 255], [1, 2, 3]])

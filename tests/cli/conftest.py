@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from splatseg.cli import main
-from splatseg.render import engine
+from splatseg.engine import library as engine
 
 
 @pytest.fixture(autouse=True)

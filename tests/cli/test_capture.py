@@ -1,21 +1,18 @@
 """`splatseg capture`: photos or a video become a capture that the other verbs read."""
 
 import json
-import runpy
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from builders import textured_scene as scene
 from scipy.ndimage import gaussian_filter
 
 from splatseg.capture import load_capture
 from splatseg.cli import capture as verb
 from splatseg.cli import main
-
-scene = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "textured_scene.py")))
 
 VIEWS = 7
 Captured = tuple[int, str, str]

@@ -1,7 +1,6 @@
 """`splatseg masks`: masks of every photo, made once, kept, drawn, counted, and imported."""
 
 import json
-import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,6 @@ from splatseg.masks import (
 )
 
 pytest.importorskip("onnx", reason="the tiny SAM is written with onnx")
-TINY_SAM = Path(__file__).parents[1] / "masks" / "generation" / "tiny_sam.py"
 
 SIZE = (96, 128)  # rows, columns
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 60)}
@@ -54,8 +52,9 @@ def best_iou(segments: Segments, place: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    write = runpy.run_path(str(TINY_SAM))["write_tiny_sam"]
-    return write(tmp_path_factory.mktemp("models") / "tiny", side=128)
+    from builders import tiny_sam
+
+    return tiny_sam.write_tiny_sam(tmp_path_factory.mktemp("models") / "tiny", side=128)
 
 
 @pytest.fixture
@@ -481,7 +480,7 @@ def test_a_preview_of_nothing_makes_masks_first(
     root: Path, model: Path, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     cached = tmp_path / "cache" / "tiny"
-    monkeypatch.setattr("splatseg.masks.generation.models.cache_folder", lambda: cached.parent)
+    monkeypatch.setattr("splatseg.models.segmenters.cache_folder", lambda: cached.parent)
     shutil.copytree(model, cached)
     for name in ("b.png", "more/c.jpg"):
         (root / "images" / name).unlink()

@@ -21,10 +21,10 @@ from splatseg.cli.prompts import parse_click
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import Case, Query, iou
 from splatseg.masks import read_label_map
-from splatseg.pictures import HIGHLIGHT
 from splatseg.scene import load_scene, read_ply, save_labels
 from splatseg.segmentation import Click, load_selection
-from splatseg.segmentation.bodies import FLOATER
+from splatseg.segmentation.connected_components import FLOATER
+from splatseg.viz.pictures import HIGHLIGHT
 
 MIN_PICK_IOU = 0.7  # of the red ball in the view that is clicked; seeds 0 to 2 have 0.99
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from splatseg.cameras import Camera
 from splatseg.capture import Frame, load_capture
+from splatseg.geometry.camera import Camera
 
 
 @pytest.fixture(scope="session")

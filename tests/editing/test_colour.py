@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from splatseg.editing.colour import hide, recolour
+from splatseg.editing.color import hide, recolour
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import SH_DC
+from splatseg.geometry import SH_DC
 from splatseg.render import render
 
 BLUE = torch.tensor([0.1, 0.2, 0.9])

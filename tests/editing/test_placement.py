@@ -5,12 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from splatseg.cameras import Camera
-from splatseg.editing.placement import rotate_sh, sh_rotation, transform
+from splatseg.editing.placement import transform
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import Gaussians
+from splatseg.geometry import rotate_sh, rotation_matrices, sh_basis
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.geometry.spherical_harmonics import sh_rotation
 from splatseg.render import render
-from splatseg.render.reference import rotation_matrices, sh_basis
 
 TURN = torch.tensor([0.8, 0.3, -0.4, 0.2])
 MOVE = torch.tensor([0.3, -0.2, 0.5])

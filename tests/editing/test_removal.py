@@ -5,7 +5,7 @@ import dataclasses
 import torch
 
 from splatseg.editing.removal import silhouette_shares, without
-from splatseg.gaussians import Gaussians, concatenate
+from splatseg.geometry.gaussians import Gaussians, concatenate
 
 
 def hung_up(

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import torch
 
-from splatseg.editing.sheets import HATCH, hatched
-from splatseg.editing.unseen import find_unseen
+from splatseg.editing.unobserved import find_unseen
+from splatseg.viz.edits import HATCH, hatched
 
 
 def removed(true_scene, frames):

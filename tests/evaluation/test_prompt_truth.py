@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from splatseg.cameras import Camera
 from splatseg.capture import Frame, Lens
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import open_3d_ovs, open_lerf_mask
+from splatseg.geometry.camera import Camera
 from splatseg.masks import read_mask
 
 TEST = {"cam0/0003", "cam0/0005", "cam1/0005"}

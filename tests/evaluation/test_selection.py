@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from splatseg.cameras import Camera
 from splatseg.capture import Frame, Lens
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import LiftedTruth, Query, Truth, score_selections
 from splatseg.evaluation.run_clicks import lift_labels
 from splatseg.evaluation.selection import BOX_MARGIN, UNSEEN, voted_labels
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
 
 BOX = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from splatseg.export.boxes import boxes_around, boxes_of, write_boxes
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.segmentation.oriented_box import OUTSIDE
 
 # A ball's centres lie evenly over its height: each side is its diameter less what is left out.

@@ -23,7 +23,7 @@ from splatseg.export.masks import (
     write_label_maps,
     write_sa1b,
 )
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks import Segments, read_label_map, read_mask, read_segments, rle
 from splatseg.scene import Scene
 from splatseg.segmentation import Click, Picker

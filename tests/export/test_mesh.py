@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
 from splatseg.export.mesh import (
     SUFFIXES,
@@ -22,7 +21,8 @@ from splatseg.export.mesh import (
     write_mesh,
 )
 from splatseg.export.path import look_at
-from splatseg.gaussians import SH_DC, Gaussians
+from splatseg.geometry import SH_DC, Gaussians
+from splatseg.geometry.camera import Camera
 
 CENTER = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64)
 RADIUS = 0.4

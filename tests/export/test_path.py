@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
 from splatseg.export.path import close_up, flight, framing, look_at, turntable, world_up
+from splatseg.geometry.camera import Camera
 
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 ORIGIN = torch.zeros(3, dtype=torch.float64)

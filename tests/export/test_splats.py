@@ -12,8 +12,7 @@ from torch import Tensor
 
 from splatseg.errors import SplatsegError
 from splatseg.export.splats import SPZ_REACH, SUFFIXES, write_splats
-from splatseg.gaussians import SH_DC, Gaussians
-from splatseg.render.reference import rotation_matrices, sh_basis
+from splatseg.geometry import SH_DC, Gaussians, rotation_matrices, sh_basis
 from splatseg.scene import read_ply
 
 COUNT = 300

@@ -19,7 +19,7 @@ from splatseg.export.video import (
     scene_frames,
     write_video,
 )
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 
 av = pytest.importorskip("av")
 LOSSY = 12  # levels of grey by which flat pictures may differ in a video

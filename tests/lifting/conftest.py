@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from splatseg.lifting.incidence import Incidence
+from splatseg.lifting.association import Incidence
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from splatseg.lifting.association import Incidence
 from splatseg.lifting.hierarchy import SCENE_SHARE, SceneObjects, find_objects, nest
-from splatseg.lifting.incidence import Incidence
 from splatseg.lifting.tracks import Track
 from splatseg.masks import Level
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from splatseg.engine import library as engine
 from splatseg.losses.photometric import SSIM_WEIGHT, rendering_loss, ssim
-from splatseg.render import engine
 
 FLOAT64_TOLERANCE = 1e-10  # relative: 121 terms a pixel, each good to 1e-16
 # SSIM subtracts squared means from means of squares, which costs float32 about 1e-7 absolute, and

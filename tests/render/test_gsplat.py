@@ -9,18 +9,19 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from builders import fake_gsplat as fake_gsplat_module
 from torch import Tensor
 
 from splatseg import render
-from splatseg.cameras import Camera
+from splatseg.engine import library as engine
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import Gaussians
-from splatseg.render import View, engine, gsplat, reference
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.render import ProjectedGaussians, gsplat, reference
 
 GEOMETRY = ("means", "quats", "log_scales", "logit_opacities", "sh")
 FUNCTIONS = (
@@ -52,7 +53,7 @@ class Machine:
     def to(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, torch.float32)
 
-    def project(self, gaussians: Gaussians, camera: Camera) -> View:
+    def project(self, gaussians: Gaussians, camera: Camera) -> ProjectedGaussians:
         return render.project(gaussians, camera, backend="gsplat")
 
     def assert_near(self, actual: Tensor | None, expected: Tensor | None, what: str) -> None:
@@ -111,7 +112,7 @@ def compare(
         view = render.project(scene, camera, backend=backend)
         view.means2d.retain_grad()
         channels = torch.cat([view.colors, own], dim=1)
-        rendered = render.render(view, channels, pixels, depth=depth)
+        rendered = render.rasterize(view, channels, pixels, depth=depth)
         parts = {"image": rendered.image, "alpha": rendered.alpha}
         if rendered.depth is not None:
             parts["depth"] = rendered.depth
@@ -175,13 +176,13 @@ def test_projection(machine: Machine, make_scene, make_camera) -> None:
 def test_splat_is_the_transpose_of_render(machine: Machine, make_gaussians, make_camera) -> None:
     view = machine.project(machine.scene(make_gaussians(40)), make_camera())
     attributes, values = machine.to(random(40, 19)), machine.to(random(29, 37, 19))
-    votes = render.splat(view, values)
+    votes = render.backproject(view, values)
     assert not votes.requires_grad
-    inner = (render.render(view, attributes).image * values).sum()
+    inner = (render.rasterize(view, attributes).image * values).sum()
     torch.testing.assert_close((votes * attributes).sum(), inner, rtol=1e-4, atol=0.0)
     pixels = torch.tensor([[3, 4], [36, 28], [3, 4]])
-    votes = render.splat(view, values[:3, 0], pixels)
-    inner = (render.render(view, attributes, pixels).image * values[:3, 0]).sum()
+    votes = render.backproject(view, values[:3, 0], pixels)
+    inner = (render.rasterize(view, attributes, pixels).image * values[:3, 0]).sum()
     torch.testing.assert_close((votes * attributes).sum(), inner, rtol=1e-4, atol=0.0)
 
 
@@ -234,7 +235,7 @@ def test_broken_gaussians_harm_no_other(
     images = []
     for scene in (broken, healthy):
         view = machine.project(scene, camera)
-        images.append(render.render(view, view.colors).image)
+        images.append(render.rasterize(view, view.colors).image)
         images[-1].square().sum().backward()
     machine.assert_near(images[0], images[1].detach().cpu().double(), "image")
     for name in GEOMETRY:
@@ -245,10 +246,10 @@ def test_broken_gaussians_harm_no_other(
 def test_an_empty_scene_is_black(machine: Machine, make_gaussians, make_camera) -> None:
     """gsplat would divide by the number of Gaussians, which ends the process."""
     view = machine.project(machine.scene(make_gaussians(0)), make_camera())
-    rendered = render.render(view, view.colors, depth=True)
+    rendered = render.rasterize(view, view.colors, depth=True)
     assert rendered.image.shape == (29, 37, 3) and not rendered.image.any()
     assert rendered.image.device.type == machine.device.type
-    assert render.splat(view, machine.to(random(29, 37, 2))).shape == (0, 2)
+    assert render.backproject(view, machine.to(random(29, 37, 2))).shape == (0, 2)
 
 
 def test_it_agrees_with_the_native_engine(machine: Machine, make_gaussians, make_camera) -> None:
@@ -259,7 +260,7 @@ def test_it_agrees_with_the_native_engine(machine: Machine, make_gaussians, make
     gaussians.log_scales[:] -= 1.0
     native = render.render(render.project(gaussians, camera, backend="native"), gaussians.means)
     view = machine.project(gaussians.to(machine.device), camera)
-    image = render.render(view, gaussians.means.to(machine.device)).image.cpu()
+    image = render.rasterize(view, gaussians.means.to(machine.device)).image.cpu()
     scale = gaussians.means.abs().max()
     assert (image - native.image).abs().max() < scale * 2 / 255
     assert (image - native.image).abs().median() < scale * machine.tolerance
@@ -331,13 +332,10 @@ def test_the_fake_has_the_signatures_of_gsplat() -> None:
     real = importlib.import_module("gsplat")
     if real.__version__ != "1.5.3":
         pytest.skip(f"the fake is of gsplat 1.5.3, installed is {real.__version__}")
-    path = Path(__file__).with_name("fake_gsplat.py")
-    spec = importlib.util.spec_from_file_location("fake_gsplat", path)
-    assert spec is not None and spec.loader is not None
-    fake = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fake)
     for name in FUNCTIONS:
-        signatures = [inspect.signature(getattr(module, name)) for module in (real, fake)]
+        signatures = [
+            inspect.signature(getattr(module, name)) for module in (real, fake_gsplat_module)
+        ]
         real_ones, fakes = (
             [(p.name, p.kind, p.default) for p in signature.parameters.values()]
             for signature in signatures

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from splatseg import render
-from splatseg.cameras import Camera
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.render.labels import MIN_COVERAGE, label_image
 
 CLOSE = 1e-3  # two labels whose weights differ by less may come out either way
@@ -18,7 +18,7 @@ def weights(gaussians: Gaussians, camera: Camera, labels: Tensor) -> tuple[Tenso
     """Blending weight of each label at each pixel (label, h, w) by the reference; and alpha."""
     view = render.project(gaussians, camera, backend="reference")
     own = torch.eye(len(gaussians), dtype=torch.float64)
-    rendered = render.render(view, own)
+    rendered = render.rasterize(view, own)
     sums = torch.zeros(int(labels.max()) + 1, *rendered.alpha.shape, dtype=torch.float64)
     return sums.index_add(0, labels, rendered.image.permute(2, 0, 1)), rendered.alpha
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from splatseg import render
-from splatseg.cameras import Camera
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import Rendered, reference
 
 # Relative to the largest value. float32 keeps 6e-8; an alpha loses two digits in its exponent, and
@@ -70,7 +70,7 @@ def compare(
         own = attributes.to(dtype).clone().requires_grad_()
         view = render.project(scene, camera, backend=name)
         channels = torch.cat([view.colors, own], dim=1)
-        rendered = render.render(view, channels, pixels, depth=depth)
+        rendered = render.rasterize(view, channels, pixels, depth=depth)
         mixed_loss(rendered).backward()
         results.append((rendered, scene, own))
     (actual, scene, own), (expected, scene64, own64) = results
@@ -257,11 +257,11 @@ def test_early_stop(
     scene = native.scene(gaussians)
     view = native.project(scene, camera)
     own = attributes.float().requires_grad_()
-    rendered = render.render(view, own)
+    rendered = render.rasterize(view, own)
     assert (rendered.image - expected.image).abs().max() < EARLY_STOP_TOLERANCE
     assert (rendered.alpha - expected.alpha).abs().max() < EARLY_STOP_TOLERANCE
     everywhere = torch.cartesian_prod(torch.arange(camera.width), torch.arange(camera.height))
-    samples = render.render(view, own, everywhere)
+    samples = render.rasterize(view, own, everywhere)
     there = expected.image[everywhere[:, 1], everywhere[:, 0]]
     assert (samples.image - there).abs().max() < EARLY_STOP_TOLERANCE
     for result in (rendered, samples):
@@ -270,7 +270,7 @@ def test_early_stop(
         assert all(bool(torch.isfinite(g).all()) for g in grads)
     # What the forward pass skips, splatting skips too, so that it stays the transpose.
     values = torch.rand(camera.height, camera.width, 3, generator=torch.manual_seed(0))
-    votes = render.splat(view, values)
+    votes = render.backproject(view, values)
     inner = (rendered.image.double() * values).sum()
     torch.testing.assert_close((votes.double() * own).sum(), inner, rtol=1e-5, atol=0.0)
 
@@ -288,7 +288,7 @@ def test_fixed_threads_give_the_same_bits(
         scene = native.scene(gaussians)
         own = attributes.float().requires_grad_()
         view = native.project(scene, camera)
-        rendered = render.render(view, torch.cat([view.colors, own], dim=1), depth=True)
+        rendered = render.rasterize(view, torch.cat([view.colors, own], dim=1), depth=True)
         mixed_loss(rendered).backward()
         grads = [getattr(scene, name).grad for name in GEOMETRY]
         assert rendered.depth is not None
@@ -307,8 +307,8 @@ def test_many_gaussians_on_one_tile(
     view = native.project(native.scene(gaussians), camera)
     view64 = reference.project(gaussians, camera, 0)
     attributes = random_attributes(count, 1)
-    actual = render.render(view, attributes.float())
-    expected = render.render(view64, attributes)
+    actual = render.rasterize(view, attributes.float())
+    expected = render.rasterize(view64, attributes)
     # A handful of the 3000 x 256 alphas lie at 1/255 within rounding and appear in one image only.
     assert (actual.image - expected.image).abs().max() < 2 / 255
     assert (actual.image - expected.image).abs().median() < 1e-5

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from splatseg import render
-from splatseg.cameras import Camera
-from splatseg.gaussians import Gaussians, concatenate
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians, concatenate
 
 NAN, INF = math.nan, math.inf
 GEOMETRY = ("means", "quats", "log_scales", "logit_opacities", "sh")
@@ -42,7 +42,7 @@ def poisoned(gaussians: Gaussians, field: str, value: list[float]) -> Gaussians:
 
 def loss_and_image(backend, scene: Gaussians, camera: Camera) -> tuple[Tensor, Tensor]:
     view = backend.project(scene, camera)
-    rendered = render.render(view, view.colors, depth=True)
+    rendered = render.rasterize(view, view.colors, depth=True)
     assert rendered.depth is not None
     image = torch.cat([rendered.image, rendered.alpha[..., None]], dim=-1)
     return (image**2).sum() + rendered.depth.sum(), image
@@ -66,10 +66,10 @@ def test_a_broken_gaussian_is_invisible_and_harms_no_other(
     view = backend.project(broken, camera)
     assert not view.visible[VICTIM] and not view.opacities[VICTIM] > 1 / 255
     pixels = torch.tensor([[5, 5], [18, 14]])
-    samples = render.render(view, view.colors, pixels).image
+    samples = render.rasterize(view, view.colors, pixels).image
     assert torch.equal(samples[0].isfinite(), torch.ones(3, dtype=torch.bool))
     torch.testing.assert_close(samples, expected[pixels[:, 1], pixels[:, 0], :3])
-    votes = render.splat(view, torch.ones(29, 37, 2, dtype=backend.dtype))
+    votes = render.backproject(view, torch.ones(29, 37, 2, dtype=backend.dtype))
     assert not votes[VICTIM].any() and bool(votes.isfinite().all())
     loss.backward()
     expected_loss.backward()
@@ -124,7 +124,7 @@ def test_an_opaque_gaussian_keeps_a_thousandth_of_the_light(
     view = backend.project(scene, camera)
     column, row = view.means2d[0].floor().long().tolist()
     attributes = torch.eye(2, dtype=backend.dtype)
-    rendered = render.render(view, attributes)
+    rendered = render.rasterize(view, attributes)
     front, back = rendered.image[row, column].tolist()
     assert front == pytest.approx(0.999, abs=1e-6)
     assert 0 < back <= 0.001 * 0.5 + 1e-6
@@ -141,7 +141,7 @@ def test_a_point_gaussian_is_as_wide_as_the_blur(
     view = backend.project(scene, make_camera())
     expected = torch.tensor([1 / 0.3, 0.0, 1 / 0.3], dtype=backend.dtype)
     torch.testing.assert_close(view.conics[VICTIM], expected, rtol=1e-6, atol=1e-12)
-    assert bool(render.render(view, view.colors).image.isfinite().all())
+    assert bool(render.rasterize(view, view.colors).image.isfinite().all())
 
 
 def test_a_gaussian_at_the_camera_centre_is_finite(
@@ -165,7 +165,7 @@ def test_attributes_of_invisible_gaussians_are_not_read(
     attributes[VICTIM] = NAN
     view = backend.project(scene, camera)
     for pixels in (None, torch.tensor([[18, 14], [0, 0]])):
-        image = render.render(view, attributes, pixels).image
+        image = render.rasterize(view, attributes, pixels).image
         assert bool(image.isfinite().all())
         (gradient,) = torch.autograd.grad(image.sum(), scene.means, retain_graph=True)
         assert bool(gradient.isfinite().all())

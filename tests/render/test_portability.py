@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from splatseg.adam import BETA1, BETA2, EPSILON
-from splatseg.cameras import Camera
-from splatseg.gaussians import Gaussians
+from splatseg.engine.adam import BETA1, BETA2, EPSILON
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.losses import photometric
 from splatseg.render import reference
 

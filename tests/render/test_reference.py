@@ -12,16 +12,20 @@ from scipy.special import lpmv
 from torch import Tensor
 
 from splatseg import render
-from splatseg.cameras import Camera
-from splatseg.gaussians import Gaussians
-from splatseg.render import View, reference
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.geometry.rotations import rotation_matrices
+from splatseg.geometry.spherical_harmonics import sh_basis
+from splatseg.render import ProjectedGaussians, reference
 
 FLOAT64_TOLERANCE = 1e-10  # relative: tens of terms, each good to 1e-16
 GRADCHECK_DISTANCE = 1e-4  # gradcheck moves each input by 1e-6, alpha by tens of times that
 PARAMETERS = ("means", "quats", "log_scales", "logit_opacities", "sh")
 
 
-def slow_blend(view: View, attributes: Tensor, column: int, row: int) -> tuple[Tensor, float]:
+def slow_blend(
+    view: ProjectedGaussians, attributes: Tensor, column: int, row: int
+) -> tuple[Tensor, float]:
     """Eq. 1 and Eq. 2 at one pixel, one Gaussian at a time."""
     total, transmittance = torch.zeros(attributes.shape[1], dtype=attributes.dtype), 1.0
     for i in sorted(range(len(view)), key=lambda i: view.depths[i].item()):
@@ -59,13 +63,13 @@ def test_chunks_do_not_show(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     view = reference.project(make_gaussians(30), make_camera(), 0)
-    whole = render.render(view, view.colors)
-    votes = render.splat(view, whole.image)
+    whole = render.rasterize(view, view.colors)
+    votes = render.backproject(view, whole.image)
     monkeypatch.setattr(reference, "PIXELS_AT_ONCE", 7)
-    parts = render.render(view, view.colors)
+    parts = render.rasterize(view, view.colors)
     torch.testing.assert_close(parts.image, whole.image, rtol=FLOAT64_TOLERANCE, atol=1e-14)
     torch.testing.assert_close(
-        render.splat(view, whole.image), votes, rtol=FLOAT64_TOLERANCE, atol=1e-13
+        render.backproject(view, whole.image), votes, rtol=FLOAT64_TOLERANCE, atol=1e-13
     )
 
 
@@ -103,14 +107,14 @@ def test_a_centre_gradient_is_that_of_a_shifted_principal_point(
     camera = make_camera(9, 8)
     view = reference.project(make_smooth_gaussians(camera, 6), camera, 0)
     means2d = view.means2d.clone().requires_grad_()
-    moved = View(**(view.__dict__ | {"means2d": means2d}))
+    moved = ProjectedGaussians(**(view.__dict__ | {"means2d": means2d}))
     weights = torch.randn(8, 9, 3, dtype=torch.float64, generator=torch.manual_seed(1))
-    (render.render(moved, view.colors).image * weights).sum().backward()
+    (render.rasterize(moved, view.colors).image * weights).sum().backward()
 
     def loss(shift: float) -> float:
         shifted = Camera(**(camera.__dict__ | {"cx": camera.cx + shift}))
         other = reference.project(make_smooth_gaussians(camera, 6), shifted, 0)
-        return (render.render(other, view.colors).image * weights).sum().item()
+        return (render.rasterize(other, view.colors).image * weights).sum().item()
 
     step = 1e-6
     difference = (loss(step) - loss(-step)) / (2 * step)
@@ -137,7 +141,7 @@ def test_gradients_are_finite_differences(
         )
         view = reference.project(scene, camera, degree)
         channels = torch.cat([view.colors, stored[5]], dim=1)
-        rendered = render.render(view, channels, depth=True)
+        rendered = render.rasterize(view, channels, depth=True)
         assert rendered.depth is not None
         return (
             torch.einsum("hwc,chwk->k", rendered.image, mix[:5]),
@@ -176,7 +180,7 @@ def test_pixel_lists_have_the_right_gradient(
     def samples(means: Tensor, logit_opacities: Tensor) -> tuple[Tensor, ...]:
         moved = {"means": means, "logit_opacities": logit_opacities}
         view = reference.project(Gaussians(**(gaussians.tensors() | moved)), camera, 0)
-        rendered = render.render(view, view.colors, pixels)
+        rendered = render.rasterize(view, view.colors, pixels)
         return rendered.image, rendered.alpha
 
     inputs = (gaussians.means, gaussians.logit_opacities)
@@ -186,7 +190,7 @@ def test_pixel_lists_have_the_right_gradient(
 def test_rotations_are_scipys() -> None:
     quats = torch.randn(20, 4, dtype=torch.float64, generator=torch.manual_seed(0))
     expected = Rotation.from_quat(quats.roll(-1, dims=1).numpy()).as_matrix()
-    np.testing.assert_allclose(reference.rotation_matrices(quats), expected, atol=1e-14)
+    np.testing.assert_allclose(rotation_matrices(quats), expected, atol=1e-14)
 
 
 def test_spherical_harmonics_are_the_textbooks() -> None:
@@ -204,10 +208,10 @@ def test_spherical_harmonics_are_the_textbooks() -> None:
             around = np.cos(k * np.arctan2(y, x)) if m >= 0 else np.sin(k * np.arctan2(y, x))
             factor = math.sqrt(norm) * (math.sqrt(2) if m != 0 else 1)
             expected.append(factor * lpmv(k, degree, z) * around)
-    actual = reference.sh_basis(directions, 3)
+    actual = sh_basis(directions, 3)
     np.testing.assert_allclose(actual, np.stack(expected, axis=-1), atol=1e-13)
     for degree in range(3):
-        assert torch.equal(reference.sh_basis(directions, degree), actual[:, : (degree + 1) ** 2])
+        assert torch.equal(sh_basis(directions, degree), actual[:, : (degree + 1) ** 2])
 
 
 def test_extents_are_where_alpha_is_least(

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from splatseg import render
-from splatseg.cameras import Camera
+from splatseg.engine import library as engine
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import Gaussians
-from splatseg.render import Rendered, engine, reference
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.geometry.rotations import rotation_matrices
+from splatseg.render import Rendered
 
 GEOMETRY = ("means", "quats", "log_scales", "logit_opacities")
 
@@ -24,7 +26,7 @@ def assert_same(backend, actual: Tensor | None, expected: Tensor | None) -> None
 
 def image_of(backend, gaussians: Gaussians, camera: Camera) -> Rendered:
     view = backend.project(gaussians, camera)
-    return render.render(view, view.colors, depth=True)
+    return render.rasterize(view, view.colors, depth=True)
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
@@ -75,7 +77,7 @@ def test_moving_world_and_camera_together_keeps_the_image(
     gaussians = make_smooth_gaussians(camera, 30, 0)  # higher harmonics would have to turn as well
     quat = torch.tensor([[0.5, -0.7, 0.4, 0.3]], dtype=torch.float64)
     world_from_old = torch.eye(4, dtype=torch.float64)
-    world_from_old[:3, :3] = reference.rotation_matrices(quat)[0]
+    world_from_old[:3, :3] = rotation_matrices(quat)[0]
     world_from_old[:3, 3] = torch.tensor([0.3, -1.2, 0.7])
     moved = changed(
         gaussians,
@@ -165,10 +167,10 @@ def test_rendering_is_linear_in_the_attributes(
     view = backend.project(backend.scene(make_gaussians()), make_camera())
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(2, 17, 5, generator=generator, dtype=backend.dtype)
-    mixed = render.render(view, 2 * a - 3 * b).image
-    expected = 2 * render.render(view, a).image - 3 * render.render(view, b).image
+    mixed = render.rasterize(view, 2 * a - 3 * b).image
+    expected = 2 * render.rasterize(view, a).image - 3 * render.rasterize(view, b).image
     assert_same(backend, mixed, expected)
-    ones = render.render(view, torch.ones(17, 1, dtype=backend.dtype))
+    ones = render.rasterize(view, torch.ones(17, 1, dtype=backend.dtype))
     assert_same(backend, ones.image[..., 0], ones.alpha)
 
 
@@ -187,11 +189,11 @@ def test_splat_is_the_transpose_of_render(
     v = torch.rand(29, 37, channels, generator=generator, dtype=backend.dtype)
     pixels = torch.randint(0, 29, (60, 2), generator=generator)
     samples = torch.rand(60, channels, generator=generator, dtype=backend.dtype)
-    votes = render.splat(view, v)
+    votes = render.backproject(view, v)
     assert votes.shape == (40, channels)
-    assert_same(backend, (a * votes).sum(), (render.render(view, a).image * v).sum())
-    votes = render.splat(view, samples, pixels)
-    image = render.render(view, a, pixels).image
+    assert_same(backend, (a * votes).sum(), (render.rasterize(view, a).image * v).sum())
+    votes = render.backproject(view, samples, pixels)
+    image = render.rasterize(view, a, pixels).image
     assert_same(backend, (a * votes).sum(), (image * samples).sum())
 
 
@@ -200,9 +202,9 @@ def test_splat_is_the_gradient_of_the_attributes(
 ) -> None:
     view = backend.project(backend.scene(make_gaussians()), make_camera()).detach()
     a = torch.zeros(17, 3, dtype=backend.dtype, requires_grad=True)
-    image = render.render(view, a).image
+    image = render.rasterize(view, a).image
     (gradient,) = torch.autograd.grad(image.sum(), a)
-    assert_same(backend, render.splat(view, torch.ones_like(image)), gradient)
+    assert_same(backend, render.backproject(view, torch.ones_like(image)), gradient)
 
 
 def test_a_pixel_list_picks_from_the_image(
@@ -226,7 +228,7 @@ def test_a_pixel_list_picks_from_the_image(
     whole_scene, listed_scene = backend.scene(gaussians), backend.scene(gaussians)
     whole = image_of(backend, whole_scene, camera)
     view = backend.project(listed_scene, camera)
-    listed = render.render(view, view.colors, pixels.int(), depth=True)
+    listed = render.rasterize(view, view.colors, pixels.int(), depth=True)
     assert whole.depth is not None and listed.depth is not None
     assert_same(backend, listed.image, whole.image[rows, columns])
     assert_same(backend, listed.alpha, whole.alpha[rows, columns])
@@ -247,11 +249,11 @@ def test_an_empty_pixel_list_gives_nothing(
     scene = backend.scene(make_gaussians())
     view = backend.project(scene, make_camera())
     none = torch.empty(0, 2, dtype=torch.long)
-    rendered = render.render(view, view.colors, none, depth=True)
+    rendered = render.rasterize(view, view.colors, none, depth=True)
     assert rendered.image.shape == (0, 3) and rendered.alpha.shape == (0,)
     rendered.image.sum().backward()
     assert scene.means.grad is not None and not scene.means.grad.any()
-    votes = render.splat(view, torch.empty(0, 2, dtype=backend.dtype), none)
+    votes = render.backproject(view, torch.empty(0, 2, dtype=backend.dtype), none)
     assert torch.equal(votes, torch.zeros_like(votes)) and votes.shape == (17, 2)
 
 
@@ -263,7 +265,7 @@ def test_a_window_has_the_pixels_of_the_whole_image(
     gaussians = make_smooth_gaussians(camera, 40, 2).to(backend.dtype)
     whole = image_of(backend, gaussians, camera)
     view = render.project(gaussians, camera, backend=backend.name, window=window)
-    part = render.render(view, view.colors, depth=True)
+    part = render.rasterize(view, view.colors, depth=True)
     x, y, width, height = window
     for name in ("image", "alpha", "depth"):
         expected = getattr(whole, name)[y : y + height, x : x + width]
@@ -281,9 +283,9 @@ def test_pixels_outside_are_refused(
     pixels = torch.tensor([(1, 1), pixel])
     message = rf"pixel \({pixel[0]}, {pixel[1]}\) lies outside the 37x29 image"
     with pytest.raises(SplatsegError, match=message):
-        render.render(view, view.colors, pixels)
+        render.rasterize(view, view.colors, pixels)
     with pytest.raises(SplatsegError, match=message):
-        render.splat(view, torch.zeros(2, 1, dtype=backend.dtype), pixels)
+        render.backproject(view, torch.zeros(2, 1, dtype=backend.dtype), pixels)
 
 
 def test_a_view_can_be_used_again_and_again(
@@ -293,17 +295,17 @@ def test_a_view_can_be_used_again_and_again(
     gaussians = backend.scene(make_gaussians(40))
     view = backend.project(gaussians, make_camera())
     ones = torch.ones(29, 37, 2, dtype=backend.dtype)
-    votes = render.splat(view, ones)
-    first = render.render(view, view.colors)
+    votes = render.backproject(view, ones)
+    first = render.rasterize(view, view.colors)
     others = [backend.project(gaussians, make_camera(53, 18, seed)) for seed in range(4)]
     for other in others:
-        render.render(other, other.colors)
+        render.rasterize(other, other.colors)
     del others, other
-    second = render.render(view, view.colors)
-    wide = render.render(view, view.colors.repeat(1, 6))
+    second = render.rasterize(view, view.colors)
+    wide = render.rasterize(view, view.colors.repeat(1, 6))
     assert torch.equal(second.image, first.image) and torch.equal(second.alpha, first.alpha)
     assert_same(backend, wide.image, first.image.repeat(1, 1, 6))
-    assert torch.equal(render.splat(view, ones), votes)
+    assert torch.equal(render.backproject(view, ones), votes)
     grads = [
         torch.autograd.grad(r.image.sum(), gaussians.means, retain_graph=True)[0]
         for r in (first, second, first)
@@ -316,8 +318,8 @@ def test_detached_views_send_no_gradient_to_geometry(
 ) -> None:
     scene = backend.scene(make_gaussians(features=4))
     view = backend.project(scene, make_camera())
-    attached = render.render(view, scene.features)
-    detached = render.render(view.detach(), scene.features)
+    attached = render.rasterize(view, scene.features)
+    detached = render.rasterize(view.detach(), scene.features)
     assert torch.equal(attached.image, detached.image)
     attached.image.sum().backward(retain_graph=True)
     assert scene.features.grad is not None and scene.means.grad is not None
@@ -367,7 +369,7 @@ def test_render_of_gaussians_is_their_colour(
     view = render.project(gaussians, camera)
     pixels = torch.tensor([[2, 3]])
     short = render.render(gaussians, camera)
-    assert torch.equal(short.image, render.render(view, view.colors).image)
+    assert torch.equal(short.image, render.rasterize(view, view.colors).image)
     assert short.depth is None
     sample = render.render(gaussians, camera, pixels, depth=True)
     assert sample.image.shape == (1, 3) and sample.depth is not None
@@ -383,9 +385,9 @@ def test_an_empty_scene_gives_a_black_image(
 ) -> None:
     scene = backend.scene(make_gaussians(0))
     view = backend.project(scene, make_camera())
-    rendered = render.render(view, view.colors, depth=True)
+    rendered = render.rasterize(view, view.colors, depth=True)
     for part in (rendered.image, rendered.alpha, rendered.depth):
         assert part is not None and torch.equal(part, torch.zeros_like(part))
     rendered.image.sum().backward()
-    votes = render.splat(view, torch.ones(29, 37, 2, dtype=backend.dtype))
+    votes = render.backproject(view, torch.ones(29, 37, 2, dtype=backend.dtype))
     assert votes.shape == (0, 2)

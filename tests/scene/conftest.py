@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from splatseg.cameras import Camera
 from splatseg.capture import Frame, Lens
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.scene import Scene
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.scene.ply import read_ply, write_ply
 
 GaussiansMaker = Callable[..., Gaussians]

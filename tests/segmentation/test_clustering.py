@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import hungarian_iou
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import render
 from splatseg.render.labels import CHANNELS_AT_ONCE
 from splatseg.scene import Scene

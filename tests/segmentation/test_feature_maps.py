@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from splatseg.render import project, render
+from splatseg.render import project, rasterize
 from splatseg.scene import Scene
 from splatseg.segmentation import FeatureMap, feature_map, similarity_map
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
@@ -14,7 +14,7 @@ UNIT_TOLERANCE = 1e-5  # float32 lengths
 def test_a_feature_map_is_unit_where_something_is(trained: Scene) -> None:
     view = project(trained.gaussians, trained.frames[0].camera)
     features = feature_map(trained.gaussians, view)
-    alpha = render(view, view.colors).alpha
+    alpha = rasterize(view, view.colors).alpha
     assert torch.equal(features.covered, alpha >= MIN_COVERAGE)
     assert 0 < features.covered.sum() < features.covered.numel()
     lengths = features.features.norm(dim=-1)
@@ -24,7 +24,7 @@ def test_a_feature_map_is_unit_where_something_is(trained: Scene) -> None:
 
 def test_features_are_not_divided_by_alpha_but_by_their_length(trained: Scene) -> None:
     view = project(trained.gaussians, trained.frames[0].camera)
-    rendered = render(view, trained.gaussians.features)
+    rendered = rasterize(view, trained.gaussians.features)
     features = feature_map(trained.gaussians, view)
     row, column = features.covered.nonzero()[100].tolist()
     blended = rendered.image[row, column]

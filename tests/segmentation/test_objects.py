@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splatseg.gaussians import SH_DC, Gaussians
+from splatseg.geometry import SH_DC, Gaussians
 from splatseg.scene import Scene
 from splatseg.segmentation import cluster_gaussians, render_labels
 from splatseg.segmentation.objects import (

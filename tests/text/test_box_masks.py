@@ -1,7 +1,6 @@
 """From boxes to masks: a segmenter whose answer is known, a tiny SAM, and a real one."""
 
 import os
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,11 @@ import torch
 from splatseg.capture.photo import read_photo
 from splatseg.evaluation.metrics import iou
 from splatseg.masks import read_label_map
-from splatseg.masks.generation.models import load_segmenter
-from splatseg.masks.generation.segmenter import EncodedPhoto, Prediction
+from splatseg.models.segmenter import EncodedPhoto, Prediction
+from splatseg.models.segmenters import load_segmenter
 from splatseg.text import Detection, box_to_mask, boxes_to_masks, detection_masks, plain_box
 
 CPU = torch.device("cpu")
-TINY_SAM = Path(__file__).parents[1] / "masks" / "generation" / "tiny_sam.py"
 BESIDE = Path(__file__).parents[2].parent / "shared"
 SHARED = Path(os.environ.get("SPLATSEG_SHARED", BESIDE))
 CORNER = 1  # pixels that interpolation to twice the size changes
@@ -121,11 +119,10 @@ def test_a_detectors_own_mask_goes_before_the_segmenters(image):
     assert detection_masks([], image, BoxSegmenter()).shape == (0, 60, 80)
 
 
-def test_models_in_onnx(tmp_path):
+def test_models_in_onnx(tiny_sam, tmp_path):
     """The tiny SAM finds the area of one colour around a box's centre."""
-    pytest.importorskip("onnx", reason="the tiny SAM is written with onnx")
     pytest.importorskip("onnxruntime", reason="extra `sam` is not installed")
-    folder = runpy.run_path(str(TINY_SAM))["write_tiny_sam"](tmp_path / "tiny")
+    folder = tiny_sam.write_tiny_sam(tmp_path / "tiny")
     image = np.full((120, 160, 3), (40, 90, 60), dtype=np.uint8)
     image[20:80, 40:120] = (200, 30, 30)
     truth = np.zeros((120, 160), dtype=bool)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splatseg.errors import SplatsegError
+from splatseg.models.detector import best_first, clipped, corners
 from splatseg.text import Detection, plain
-from splatseg.text.detection import best_first, clipped, corners
 
 
 def test_prompts_in_plain_form():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from splatseg.masks.generation.segmenter import EncodedPhoto, Prediction
+from splatseg.models.segmenter import EncodedPhoto, Prediction
 from splatseg.segmentation import Box, Mask
 from splatseg.text import Detection, Grounder, Looking, agreeing
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from splatseg.gaussians import SH_DC, Gaussians
-from splatseg.render.reference import sh_basis
+from splatseg.geometry import SH_DC, Gaussians
+from splatseg.geometry.spherical_harmonics import sh_basis
 from splatseg.training.initialize import INITIAL_OPACITY, gaussians_from_points
 
 FLOAT32_TOLERANCE = 1e-6

@@ -10,7 +10,7 @@ import torch
 
 from splatseg.errors import SplatsegError
 from splatseg.files import read_tensors, write_tensors
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.training.state import (
     CHECKPOINT,
     TrainState,

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Float64, UInt8
 
-from splatseg.cameras import Camera
 from splatseg.capture.colmap import is_colmap_model, read_colmap
 from splatseg.capture.frame import PHOTO_FOLDER, Frame, frame_name
 from splatseg.capture.image_cache import ImageCache, undistorted
@@ -27,6 +26,7 @@ from splatseg.capture.points import Points, near_plane, sample_points
 from splatseg.capture.poses import PosedPhoto, Poses, naming
 from splatseg.capture.split import SPLIT_FILE, check_split, hold_out, read_split
 from splatseg.errors import SplatsegError
+from splatseg.geometry.camera import Camera
 
 AUTOMATIC_LONGEST_SIDE = 1000  # pixels: the CPU engine's time grows with the image's area
 EXTENT_MARGIN = 1.1  # 3DGS's factor on the radius of the cameras

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from splatseg.cameras import Camera
 from splatseg.capture.lens import Lens
+from splatseg.geometry.camera import Camera
 
 PHOTO_FOLDER = "images"
 

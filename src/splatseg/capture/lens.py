@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Float, Float32, Shaped
 from torch import Tensor
 
-from splatseg.cameras import Camera
 from splatseg.capture.resampling import pixel_map, resize, sample
 from splatseg.errors import SplatsegError
+from splatseg.geometry.camera import Camera
 
 # These are a pinhole when their distortion is zero. A fisheye with zero coefficients is not one.
 PERSPECTIVE_MODELS = frozenset(

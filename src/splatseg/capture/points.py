@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Shaped, UInt8
 from numpy.lib.recfunctions import unstructured_to_structured
 
-from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
+from splatseg.geometry.camera import Camera
 
 GREY = 128  # the colour of a point that has none
 
@@ -89,8 +90,7 @@ def near_plane(camera: Camera, xyz: Float[np.ndarray, "n 3"]) -> float:
     seen = xyz[_sees(camera, xyz)]
     if len(seen) < MIN_SEEN_POINTS:
         return camera.near
-    pose = camera.cam_from_world.numpy()
-    depths = seen @ pose[2, :3] + pose[2, 3]
+    depths = camera.project(torch.from_numpy(seen)).depths.numpy()
     return NEAR_SHARE * float(np.quantile(depths, NEAR_QUANTILE))
 
 
@@ -110,11 +110,8 @@ def _points_on_rays(
 
 
 def _sees(camera: Camera, xyz: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
-    pose = camera.cam_from_world.numpy()
-    x, y, z = pose[:3, :3] @ xyz.T + pose[:3, 3:]
-    # Multiplied out, so that points in the camera's plane divide by nothing.
-    u, v = camera.fx * x + camera.cx * z, camera.fy * y + camera.cy * z
-    return (z > 0) & (u >= 0) & (u < camera.width * z) & (v >= 0) & (v < camera.height * z)
+    """Which points are in the image, however near."""
+    return camera.project(torch.from_numpy(xyz), near=0.0).is_inside.numpy()
 
 
 def _read_vertices(data: bytes) -> Shaped[np.ndarray, " n"]:

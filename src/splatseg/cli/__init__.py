@@ -79,8 +79,8 @@ def _run(command: Any) -> int:
     import torch
 
     from splatseg.cli.output import Output
+    from splatseg.engine import library as engine
     from splatseg.errors import SplatsegError
-    from splatseg.render import engine
 
     threads = getattr(command, "threads", None)
     if threads is not None:

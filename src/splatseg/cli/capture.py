@@ -11,8 +11,10 @@ import tyro
 
 from splatseg.capture.capture import MODEL_FOLDERS, TRANSFORMS_FILE
 from splatseg.capture.colmap import is_colmap_model
-from splatseg.capture.gather import default_capture, find_photos, gather
-from splatseg.capture.reconstruction import (
+from splatseg.cli.output import Output
+from splatseg.errors import SplatsegError
+from splatseg.sfm.gather import default_capture, find_photos, gather
+from splatseg.sfm.reconstruction import (
     MODEL_FOLDER,
     WORK_FOLDER,
     CameraSharing,
@@ -27,9 +29,7 @@ from splatseg.capture.reconstruction import (
     without_matches,
     write_model,
 )
-from splatseg.capture.video import extract_frames, open_video
-from splatseg.cli.output import Output
-from splatseg.errors import SplatsegError
+from splatseg.sfm.video import extract_frames, open_video
 
 MAX_LISTED = 10  # photos that one line names
 

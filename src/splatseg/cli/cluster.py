@@ -17,8 +17,19 @@ from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
 from splatseg.files import replacing_folder, write_bytes
 from splatseg.masks.levels import Level
-from splatseg.photos import photo_or_render
-from splatseg.pictures import (
+from splatseg.scene import Scene, load_scene, save_labels
+from splatseg.scene.photos import photo_or_render
+from splatseg.segmentation import cluster_gaussians, render_labels
+from splatseg.segmentation.connected_components import FLOATER
+from splatseg.segmentation.objects import (
+    SceneObject,
+    Sighting,
+    object_table,
+    parts_within,
+    sightings,
+    with_earlier_ids,
+)
+from splatseg.viz.pictures import (
     AnyRGB,
     captioned_sheet,
     contact_sheet,
@@ -27,17 +38,6 @@ from splatseg.pictures import (
     paint_labels,
     save_image,
     scaled,
-)
-from splatseg.scene import Scene, load_scene, save_labels
-from splatseg.segmentation import cluster_gaussians, render_labels
-from splatseg.segmentation.bodies import FLOATER
-from splatseg.segmentation.objects import (
-    SceneObject,
-    Sighting,
-    object_table,
-    parts_within,
-    sightings,
-    with_earlier_ids,
 )
 
 SHEET_VIEWS = 3

@@ -10,8 +10,9 @@ import torch
 
 from splatseg.cli.device import choose_device
 from splatseg.cli.output import Output
+from splatseg.engine import library as engine
 from splatseg.errors import SplatsegError
-from splatseg.render import default_backend, engine, gsplat
+from splatseg.render import default_backend, gsplat
 
 REQUIRED = ("torch", "numpy", "scipy", "pillow", "pycolmap", "scikit-learn", "safetensors")
 

@@ -16,15 +16,15 @@ from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
 from splatseg.cli.selections import union_weights
 from splatseg.editing.edits import extracted, hidden, moved, recoloured, removed
-from splatseg.editing.sheets import before_and_after, unseen_sheet, views_of
-from splatseg.editing.unseen import Unseen, find_unseen
+from splatseg.editing.unobserved import Unseen, find_unseen
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder
-from splatseg.gaussians import Gaussians
-from splatseg.pictures import save_image
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.scene import Scene, load_scene, save_scene
 from splatseg.segmentation import Selection, save_selection
 from splatseg.segmentation.selection import SELECTED, fingerprint
+from splatseg.viz.edits import before_and_after, unseen_sheet, views_of
+from splatseg.viz.pictures import save_image
 
 EDITS = "edits"  # in a scene's configuration: what was done to it, a line each
 OVERVIEW, UNSEEN_PICTURE, UNSEEN = "overview.png", "unseen.png", "unseen.safetensors"

@@ -21,8 +21,11 @@ from splatseg.evaluation import Case, Protocol
 from splatseg.evaluation.runner import evaluate
 from splatseg.files import write_bytes
 from splatseg.masks import Segments
-from splatseg.photos import photo_or_render
-from splatseg.pictures import (
+from splatseg.scene import Scene, add_metrics, load_scene
+from splatseg.scene.photos import photo_or_render
+from splatseg.segmentation import QUERY_RADIUS
+from splatseg.text import Grounder, Grounding, MaskFolder, debug_picture
+from splatseg.viz.pictures import (
     HIGHLIGHT,
     RGB,
     AnyRGB,
@@ -31,9 +34,6 @@ from splatseg.pictures import (
     save_image,
     scaled,
 )
-from splatseg.scene import Scene, add_metrics, load_scene
-from splatseg.segmentation import QUERY_RADIUS
-from splatseg.text import Grounder, Grounding, MaskFolder, debug_picture
 
 HEADLINES = ("miou", "mbiou", "biou2", "outside", "pq", "sq", "rq", "psnr", "ssim")
 SECONDARY = {

@@ -11,7 +11,6 @@ import tyro
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from splatseg.cameras import Camera
 from splatseg.cli.export_views import FOLDERS, VIEW_FORMATS, ViewFlags, ViewFormat, write_views
 from splatseg.cli.output import Output
 from splatseg.cli.selections import union_weights
@@ -21,7 +20,8 @@ from splatseg.export.ids import write_ids, write_ids_ply
 from splatseg.export.mesh import NoSurface, object_mesh, write_mesh
 from splatseg.export.splats import write_splats
 from splatseg.files import cannot_read, replacing_folder
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks.levels import Level
 from splatseg.scene import Scene, load_scene
 from splatseg.segmentation.objects import Kind

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatseg.cameras import Camera
 from splatseg.cli.output import Output
 from splatseg.cli.selections import SELECTION, find_selection, object_weights, union_weights
 from splatseg.errors import SplatsegError
@@ -25,6 +24,7 @@ from splatseg.export.masks import (
 )
 from splatseg.export.path import flight, focus, turntable
 from splatseg.export.video import highlighted_frames, object_frames, scene_frames, write_video
+from splatseg.geometry.camera import Camera
 from splatseg.scene import Scene
 from splatseg.segmentation import Picker, load_selection
 from splatseg.segmentation.objects import bounds_of

@@ -7,7 +7,7 @@ import torch
 
 from splatseg.errors import SplatsegError
 from splatseg.evaluation.views import photo_sizes
-from splatseg.masks.generation.models import load_segmenter
+from splatseg.models.segmenters import load_segmenter
 from splatseg.scene import Scene
 from splatseg.text import DEFAULT_DETECTOR, BoxFile, Finder, Grounder, Looking, load_detector
 

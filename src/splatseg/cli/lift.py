@@ -12,7 +12,7 @@ from splatseg.capture import load_capture
 from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output, ProgressLine
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.lifting import STAGES, LiftConfig, Report
 from splatseg.masks import Level, open_masks
 from splatseg.scene import Scene, load_scene, read_ply, save_scene

@@ -17,20 +17,20 @@ from splatseg.capture import load_capture
 from splatseg.capture.capture import MODEL_FOLDERS, TRANSFORMS_FILE
 from splatseg.capture.colmap import is_colmap_model
 from splatseg.capture.frame import PHOTO_FOLDER, frame_name
-from splatseg.capture.gather import find_photos
 from splatseg.capture.photo import photo_size, read_photo
 from splatseg.cli.output import Output
+from splatseg.engine.threads import torch_threads
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_file, replacing_folder
 from splatseg.masks import MaskSet, Segments, open_masks, write_segments
 from splatseg.masks.formats import Photo, read_masks
 from splatseg.masks.generation.generate import GenerationConfig, generate_masks
-from splatseg.masks.generation.models import load_segmenter
-from splatseg.masks.generation.segmenter import Segmenter
-from splatseg.masks.made_files import Maker, finished, made_files
+from splatseg.masks.provenance import Maker, finished, made_files
 from splatseg.masks.statistics import mask_statistics
-from splatseg.pictures import RGB, paint_segments, scaled
-from splatseg.torch_threads import torch_threads
+from splatseg.models.segmenter import Segmenter
+from splatseg.models.segmenters import load_segmenter
+from splatseg.sfm.gather import find_photos
+from splatseg.viz.pictures import RGB, paint_segments, scaled
 
 PREVIEW_FOLDER = "mask_previews"  # not in masks/, where every folder is a set
 PREVIEW_SIDE = 1600  # pixels

@@ -19,18 +19,8 @@ from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder, write_bytes
 from splatseg.masks import read_label_map
 from splatseg.masks.levels import Level
-from splatseg.photos import photo_or_render
-from splatseg.pictures import (
-    contact_sheet,
-    highlight,
-    mark,
-    number_labels,
-    paint_labels,
-    save_image,
-    save_mask,
-    scaled,
-)
 from splatseg.scene import Scene, load_scene, write_ply
+from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation import (
     QUERY_RADIUS,
     THRESHOLD,
@@ -44,6 +34,16 @@ from splatseg.segmentation import (
     save_selection,
 )
 from splatseg.text import Answer
+from splatseg.viz.pictures import (
+    contact_sheet,
+    highlight,
+    mark,
+    number_labels,
+    paint_labels,
+    save_image,
+    save_mask,
+    scaled,
+)
 
 WRITTEN = {"masks", "gaussians.ply", SELECTION, "overview.png", "debug"}
 WRITTEN |= {"labels", "selections", "objects.json"}  # of many objects

@@ -16,12 +16,19 @@ from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
 from splatseg.masks import read_label_map
 from splatseg.masks.levels import Level
-from splatseg.photos import photo_path, rendered_color
-from splatseg.pictures import RGB, FeatureColors, contact_sheet, highlight, paint_labels, save_image
 from splatseg.render import project
 from splatseg.scene import Scene, load_scene
+from splatseg.scene.photos import photo_path, rendered_color
 from splatseg.segmentation import feature_map, render_labels
 from splatseg.segmentation.clustering import region_features
+from splatseg.viz.pictures import (
+    RGB,
+    FeatureColors,
+    contact_sheet,
+    highlight,
+    paint_labels,
+    save_image,
+)
 
 Kind = Literal["photo", "color", "features", "clusters", "pick"]
 Which = Literal["test", "train", "all"]

@@ -14,12 +14,12 @@ from splatseg.cli.grounding import GroundingFlags
 from splatseg.cli.output import Output
 from splatseg.errors import NothingFound
 from splatseg.masks.levels import Level
-from splatseg.photos import photo_or_render, render_as_photo
-from splatseg.pictures import RGB, contact_sheet, highlight, save_image, scaled
 from splatseg.scene import Scene
+from splatseg.scene.photos import photo_or_render, render_as_photo
 from splatseg.segmentation import Picker
 from splatseg.segmentation.picker import frame_named
 from splatseg.text import Answer, BoxFile, Finder, Looking, debug_picture, ground_in_views
+from splatseg.viz.pictures import RGB, contact_sheet, highlight, save_image, scaled
 
 VIEWS = 5  # that are looked at unless some are named: enough to outvote a mistake
 SHEET_CELL = 420  # pixels

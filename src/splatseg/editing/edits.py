@@ -9,7 +9,7 @@ from dataclasses import replace
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatseg.editing.colour import hide, recolour
+from splatseg.editing.color import hide, recolour
 from splatseg.editing.placement import transform
 from splatseg.editing.removal import without
 from splatseg.errors import SplatsegError

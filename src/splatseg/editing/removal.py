@@ -15,8 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatseg.capture import Frame
-from splatseg.editing.sight import sight
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import render
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
 from splatseg.segmentation.selection import SELECTED
@@ -60,7 +59,7 @@ def silhouette_shares(
     for frame in frames:
         with torch.no_grad():
             silhouette = render(thing, frame.camera).alpha >= MIN_COVERAGE
-        seen = sight(points, frame.camera)
-        shown += seen.inside
-        inside += seen.inside & silhouette[seen.rows, seen.columns]
+        seen = frame.camera.project(points)
+        shown += seen.is_inside
+        inside += seen.is_inside & silhouette[seen.rows, seen.columns]
     return inside / shown.clamp_min(1)

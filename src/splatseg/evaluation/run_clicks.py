@@ -22,9 +22,9 @@ from splatseg.evaluation.selection import (
 )
 from splatseg.evaluation.truth import Truth, load_boxes, load_truth
 from splatseg.evaluation.views import frames_of, lens_at, photo_sizes
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import project
-from splatseg.render.labels import label_image, splat_labels
+from splatseg.render.labels import backproject_labels, label_image
 from splatseg.scene import Scene
 from splatseg.segmentation import (
     Click,
@@ -124,7 +124,7 @@ def lift_labels(gaussians: Gaussians, frames: Sequence[Frame], truth: Truth) -> 
             continue
         view = project(gaussians, frame.camera)
         labels = _working_labels(frame, truth.maps[frame.name]).to(ids.device)
-        votes += splat_labels(view, labels, len(ids))
+        votes += backproject_labels(view, labels, len(ids))
     return voted_labels(votes, ids)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from splatseg.files import write_bytes
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.segmentation.objects import Kind, bounds_of, box_of
 from splatseg.segmentation.oriented_box import OrientedBox
 

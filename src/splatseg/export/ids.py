@@ -14,10 +14,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from splatseg.files import write_bytes
-from splatseg.gaussians import SH_DC, Gaussians
+from splatseg.geometry import SH_DC, Gaussians
 from splatseg.masks.levels import Level
-from splatseg.pictures import label_palette
 from splatseg.scene import write_ply
+from splatseg.viz.pictures import label_palette
 
 
 def write_ids(

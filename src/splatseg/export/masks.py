@@ -14,17 +14,17 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
-from splatseg.cameras import Camera
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder, write_bytes
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks import Segments, write_label_map, write_segments
-from splatseg.pictures import save_mask
 from splatseg.render import project
 from splatseg.segmentation import Picker, Selection, render_labels
 from splatseg.segmentation.picking import frame_named
 from splatseg.segmentation.selection import weights_margin
+from splatseg.viz.pictures import save_mask
 
 Report = Callable[[int], None]
 

@@ -20,12 +20,12 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 from torch import Tensor
 
-from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
 from splatseg.export.path import FILLED, close_up
 from splatseg.files import write_bytes
-from splatseg.gaussians import Gaussians
-from splatseg.render import project, render
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.render import project, rasterize
 
 VOXELS = 96  # along the longest side: finer than Gaussians tell, so that edges are smooth
 VOXEL_LIMITS = (8, 256)  # fewer show nothing; more take gigabytes
@@ -200,7 +200,7 @@ def depth_view(
         view = project(gaussians, camera)
         ends = torch.linspace(middle - radius, middle + radius, 1 + DEPTHS).to(view.depths)
         before = ((ends - view.depths[:, None]) / (ends[1] - ends[0]) + 0.5).clamp(0, 1)
-        rendered = render(view, torch.cat([view.colors, before], dim=1))
+        rendered = rasterize(view, torch.cat([view.colors, before], dim=1))
     image = rendered.image / rendered.alpha.clamp_min(SOLID)[..., None]
     depth = _crossing(image[..., 3:], ends)
     return DepthView(camera, depth.where(rendered.alpha >= SOLID, torch.inf), image[..., :3])
@@ -241,12 +241,8 @@ def write_mesh(path: Path, mesh: Mesh) -> None:
 
 def _shows(camera: Camera, grid: Grid) -> bool:
     """Whether the object's middle is in the picture, and all of it before the camera."""
-    center = grid.center.double().cpu()
-    x, y, z = (camera.cam_from_world[:3, :3] @ center + camera.cam_from_world[:3, 3]).tolist()
-    if z <= grid.radius + camera.near:
-        return False
-    column, row = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
-    return 0 <= column < camera.width and 0 <= row < camera.height
+    center = camera.project(grid.center.double().cpu()[None])
+    return bool(center.is_inside) and float(center.depths) > grid.radius + camera.near
 
 
 def _look_up(
@@ -256,15 +252,9 @@ def _look_up(
 
     -inf where the point is not in the picture.
     """
-    camera = view.camera
-    pose = camera.cam_from_world.to(points)
-    x, y, z = (points @ pose[:3, :3].T + pose[:3, 3]).unbind(dim=1)
-    column = (camera.fx * x / z + camera.cx).floor().long()
-    row = (camera.fy * y / z + camera.cy).floor().long()
-    inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
-    pixel = (row * camera.width + column).where(inside, 0)
-    ahead = torch.where(inside, view.depth.flatten()[pixel] - z, -torch.inf)
-    return ahead, view.color.reshape(-1, 3)[pixel]
+    seen = view.camera.project(points)
+    behind = view.depth[seen.rows, seen.columns] - seen.depths
+    return torch.where(seen.is_inside, behind, -torch.inf), view.color[seen.rows, seen.columns]
 
 
 def _crossing(share: Float[Tensor, "h w k"], ends: Float[Tensor, " k"]) -> Float[Tensor, "h w"]:

@@ -15,8 +15,8 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation, RotationSpline
 from torch import Tensor
 
-from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
+from splatseg.geometry.camera import Camera
 
 MIN_UP = 0.1  # length of the mean of the cameras' ups below which they point everywhere
 MAX_STEEPNESS = math.radians(80)  # above it a turntable spins the picture rather than the object

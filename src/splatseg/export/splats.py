@@ -19,8 +19,8 @@ import torch
 
 from splatseg.errors import SplatsegError
 from splatseg.files import write_bytes
-from splatseg.gaussians import Gaussians
-from splatseg.render.reference import sh_basis
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.geometry.spherical_harmonics import sh_basis
 from splatseg.scene import write_ply
 
 SPZ_REACH = 2048.0  # world units: 24 bits, 12 of them behind the point; what is beyond wraps

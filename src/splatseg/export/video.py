@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from splatseg.cameras import Camera
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_file
-from splatseg.gaussians import Gaussians
-from splatseg.pictures import highlight, to_uint8
-from splatseg.render import project, render
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.render import project, rasterize, render
 from splatseg.segmentation.selection import SELECTED, weights_margin
+from splatseg.viz.pictures import highlight, to_uint8
 
 FRAMES_PER_SECOND = 30
 PLAIN = (1.0, 1.0, 1.0)
@@ -67,7 +67,7 @@ def highlighted_frames(
     for camera in cameras:
         view = project(gaussians, camera)
         with torch.no_grad():
-            image = to_uint8(render(view, view.colors).image)
+            image = to_uint8(rasterize(view, view.colors).image)
         inside = weights_margin(gaussians, view, weights) >= 0
         yield highlight(image, inside.cpu().numpy())
 

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from splatseg.adam import Moments, adam_steps
 from splatseg.capture import Frame
-from splatseg.gaussians import Gaussians
-from splatseg.lifting.targets import UNKNOWN
-from splatseg.render import project, render
+from splatseg.engine.adam import Moments, adam_steps
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.lifting.pseudo_labels import UNKNOWN
+from splatseg.render import project, rasterize
 
 SPREAD_STEPS = 300
 SPREAD_RATE = 0.05  # Adam's
@@ -93,7 +93,7 @@ def train_features(
         with torch.no_grad():  # kept views of all frames would take gigabytes
             view = project(gaussians, frames[index].camera)
         leaf = features.requires_grad_()
-        rendered = render(view, leaf, pixels).image.chunk(len(prototypes), dim=1)
+        rendered = rasterize(view, leaf, pixels).image.chunk(len(prototypes), dim=1)
         losses = [
             prototype_loss(*of_level, temperature)
             for of_level in zip(rendered, labels, prototypes, strict=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from splatseg.lifting.incidence import Incidence
+from splatseg.lifting.association import Incidence
 from splatseg.lifting.tracks import Track, cores_of
 from splatseg.masks.levels import LEVELS, Level
 

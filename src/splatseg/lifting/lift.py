@@ -9,13 +9,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import Gaussians
-from splatseg.lifting.attachment import separateness
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.lifting.association import incidence
+from splatseg.lifting.boundary_concavity import separateness
 from splatseg.lifting.features import spread_prototypes, train_features
 from splatseg.lifting.hierarchy import find_objects
 from splatseg.lifting.holes import fill_holes
-from splatseg.lifting.incidence import incidence
-from splatseg.lifting.targets import object_masks, target
+from splatseg.lifting.pseudo_labels import object_masks, target
 from splatseg.lifting.tracks import MIN_VIEWS, find_tracks
 from splatseg.lifting.views import SegmentedView
 from splatseg.masks.levels import Level

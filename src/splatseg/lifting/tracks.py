@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from scipy import sparse
 
-from splatseg.lifting.incidence import Incidence
+from splatseg.lifting.association import Incidence
 
 SAME_THING = 0.5  # mean IoU from which groups of masks are joined
 MIN_SEEN = 0.3  # of a thing, for a view to tell

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splatseg.render import engine, native
+from splatseg.engine import library
+from splatseg.engine.photometric import FusedPhotometric
 
 SSIM_WEIGHT = 0.2  # 3DGS's lambda
 WINDOW_RADIUS = 5
@@ -44,7 +45,7 @@ def rendering_loss(
     ssim_weight: float = SSIM_WEIGHT,
 ) -> Float[Tensor, ""]:
     """(1 - w) mean |a - b| + w (1 - SSIM); differentiable in `image`."""
-    if image.device.type == "cpu" and image.dtype == torch.float32 and engine.is_available():
-        return native.Photometric.apply(image, reference, ssim_weight)
+    if image.device.type == "cpu" and image.dtype == torch.float32 and library.is_available():
+        return FusedPhotometric.apply(image, reference, ssim_weight)
     l1 = (image - reference).abs().mean()
     return (1 - ssim_weight) * l1 + ssim_weight * (1 - ssim(image, reference))

@@ -20,11 +20,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from splatseg.cameras import Camera
+from splatseg.engine.buffers import GradientBuffers
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import Gaussians
-from splatseg.render import reference
-from splatseg.render.view import View, Window, within
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.render.backend import ProjectedGaussians, Window, within
+from splatseg.render.labels import rasterize_labels
+from splatseg.render.reference import BLUR, MIN_ALPHA, ReferenceBackend
 
 TILE = 16  # pixels along a side of a tile: 3DGS's, and gsplat's default
 # gsplat's backward kernel holds a tile's channels in shared memory: 32 of them take 39 KB, 64 take
@@ -33,7 +35,7 @@ CHANNELS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
-class Tiles:
+class TileIntersections:
     """Which Gaussians touch which tile."""
 
     offsets: Int[Tensor, "1 rows columns"]
@@ -69,74 +71,99 @@ def library() -> ModuleType:
     return importlib.import_module("gsplat")
 
 
-def project(
-    gaussians: Gaussians, camera: Camera, sh_degree: int, window: Window | None = None
-) -> View:
-    """See `splatseg.render.project`. What is not visible gets opacity 0."""
-    if len(gaussians) == 0:  # gsplat divides by their number
-        return reference.project(gaussians, camera, sh_degree, window)
-    means, opacities = gaussians.means, gaussians.opacities
-    radii, means2d, depths, conics, _ = library().fully_fused_projection(
-        *(means, None, _rotations(gaussians.quats), gaussians.scales),
-        *(camera.cam_from_world.to(means)[None], _intrinsics(camera, means)[None]),
-        *(camera.width, camera.height),
-        eps2d=reference.BLUR,
-        near_plane=camera.near,
-        opacities=opacities.detach(),
-    )
-    radii, means2d, depths, conics = radii[0], means2d[0], depths[0], conics[0]
-    finite = means2d.isfinite().all(dim=-1) & conics.isfinite().all(dim=-1)
-    visible = (radii > 0).all(dim=-1) & (opacities > reference.MIN_ALPHA) & finite
-    directions = means - camera.position.to(means)
-    colors = library().spherical_harmonics(sh_degree, directions, gaussians.sh, masks=visible)
-    part, means2d = within(window, camera, means2d)
-    size = means2d.new_tensor([part.width, part.height])
-    visible = visible & ((means2d + radii > 0) & (means2d - radii < size)).all(dim=-1)
-    return View(
-        part,
-        means2d=means2d,
-        conics=conics,
-        depths=depths,
-        opacities=torch.where(visible, opacities, 0.0),
-        colors=torch.where(visible[:, None], 0.5 + colors, 0.0).clamp_min(0),
-        visible=visible,
-        bins=_tiles(part, means2d, torch.where(visible[:, None], radii, 0), depths),
-    )
+class GsplatBackend:
+    """gsplat's CUDA kernels: float32 on the GPU."""
 
+    name = "gsplat"
 
-def blend(
-    view: View, attributes: Float[Tensor, "n c"], pixels: Int[Tensor, "m 2"] | None
-) -> tuple[Float[Tensor, "... c"], Float[Tensor, "..."]]:
-    """Image (h w c) and alpha (h w), or samples (m c) and alpha (m) at `pixels`.
+    def renders_on(self, device: torch.device) -> bool:
+        """On CUDA, whether or not gsplat is installed: nothing else is quick there."""
+        return device.type == "cuda"
 
-    gsplat renders whole images: `pixels` are taken from one, and save no time.
-    """
-    camera, tiles = view.camera, view.bins
-    geometry = (view.means2d[None], view.conics[None])
-    parts = [
-        library().rasterize_to_pixels(
-            *(*geometry, part[None], view.opacities[None]),
-            *(camera.width, camera.height, TILE, tiles.offsets, tiles.entries),
+    def project(
+        self,
+        gaussians: Gaussians,
+        camera: Camera,
+        sh_degree: int,
+        window: Window | None = None,
+        buffers: GradientBuffers | None = None,
+    ) -> ProjectedGaussians:
+        """See `splatseg.render.project`. What is not visible gets opacity 0."""
+        if len(gaussians) == 0:  # gsplat divides by their number
+            return ReferenceBackend().project(gaussians, camera, sh_degree, window)
+        means, opacities = gaussians.means, gaussians.opacities
+        radii, means2d, depths, conics, _ = library().fully_fused_projection(
+            *(means, None, _rotations(gaussians.quats), gaussians.scales),
+            *(camera.cam_from_world.to(means)[None], _intrinsics(camera, means)[None]),
+            *(camera.width, camera.height),
+            eps2d=BLUR,
+            near_plane=camera.near,
+            opacities=opacities.detach(),
         )
-        for part in attributes.split(CHANNELS_AT_ONCE, dim=1)
-    ]
-    image = torch.cat([colors[0] for colors, _ in parts], dim=-1)
-    alpha = parts[0][1][0, :, :, 0]
-    if pixels is None:
-        return image, alpha
-    columns, rows = pixels.to(device=image.device, dtype=torch.long).unbind(-1)
-    return image[rows, columns], alpha[rows, columns]
+        radii, means2d, depths, conics = radii[0], means2d[0], depths[0], conics[0]
+        finite = means2d.isfinite().all(dim=-1) & conics.isfinite().all(dim=-1)
+        visible = (radii > 0).all(dim=-1) & (opacities > MIN_ALPHA) & finite
+        directions = means - camera.position.to(means)
+        colors = library().spherical_harmonics(sh_degree, directions, gaussians.sh, masks=visible)
+        part, means2d = within(window, camera, means2d)
+        size = means2d.new_tensor([part.width, part.height])
+        visible = visible & ((means2d + radii > 0) & (means2d - radii < size)).all(dim=-1)
+        return ProjectedGaussians(
+            part,
+            means2d=means2d,
+            conics=conics,
+            depths=depths,
+            opacities=torch.where(visible, opacities, 0.0),
+            colors=torch.where(visible[:, None], 0.5 + colors, 0.0).clamp_min(0),
+            visible=visible,
+            tiles=_tiles(part, means2d, torch.where(visible[:, None], radii, 0), depths),
+            backend=self,
+        )
 
+    def rasterize(
+        self,
+        projected: ProjectedGaussians[TileIntersections],
+        attributes: Float[Tensor, "n c"],
+        pixels: Int[Tensor, "m 2"] | None,
+    ) -> tuple[Float[Tensor, "... c"], Float[Tensor, "..."]]:
+        """Image (h w c) and alpha (h w), or samples (m c) and alpha (m) at `pixels`.
 
-def splat(
-    view: View, values: Float[Tensor, "... c"], pixels: Int[Tensor, "m 2"] | None
-) -> Float[Tensor, "n c"]:
-    """See `splatseg.render.splat`: the gradient of `blend` with respect to its attributes."""
-    with torch.enable_grad():
-        attributes = values.new_zeros(len(view), values.shape[-1]).requires_grad_()
-        blended, _ = blend(view.detach(), attributes, pixels)
-    (votes,) = torch.autograd.grad(blended, attributes, values)
-    return votes
+        gsplat renders whole images: `pixels` are taken from one, and save no time.
+        """
+        camera, tiles = projected.camera, projected.tiles
+        geometry = (projected.means2d[None], projected.conics[None])
+        parts = [
+            library().rasterize_to_pixels(
+                *(*geometry, part[None], projected.opacities[None]),
+                *(camera.width, camera.height, TILE, tiles.offsets, tiles.entries),
+            )
+            for part in attributes.split(CHANNELS_AT_ONCE, dim=1)
+        ]
+        image = torch.cat([colors[0] for colors, _ in parts], dim=-1)
+        alpha = parts[0][1][0, :, :, 0]
+        if pixels is None:
+            return image, alpha
+        columns, rows = pixels.to(device=image.device, dtype=torch.long).unbind(-1)
+        return image[rows, columns], alpha[rows, columns]
+
+    def backproject(
+        self,
+        projected: ProjectedGaussians[TileIntersections],
+        values: Float[Tensor, "... c"],
+        pixels: Int[Tensor, "m 2"] | None,
+    ) -> Float[Tensor, "n c"]:
+        """The gradient of `rasterize` with respect to its attributes."""
+        with torch.enable_grad():
+            attributes = values.new_zeros(len(projected), values.shape[-1]).requires_grad_()
+            blended, _ = self.rasterize(projected.detach(), attributes, pixels)
+        (votes,) = torch.autograd.grad(blended, attributes, values)
+        return votes
+
+    def rasterize_labels(
+        self, projected: ProjectedGaussians[TileIntersections], labels: Int[Tensor, " n"]
+    ) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
+        """See `Backend.rasterize_labels`."""
+        return rasterize_labels(projected, labels)
 
 
 def _rotations(quats: Float[Tensor, "n 4"]) -> Float[Tensor, "n 4"]:
@@ -155,10 +182,10 @@ def _tiles(
     means2d: Float[Tensor, "n 2"],
     radii: Int[Tensor, "n 2"],
     depths: Float[Tensor, " n"],
-) -> Tiles:
+) -> TileIntersections:
     """Gaussians by tile and depth; those of radius 0 are in none."""
     columns, rows = -(-camera.width // TILE), -(-camera.height // TILE)
     _, keys, entries = library().isect_tiles(
         means2d[None], radii[None], depths[None], TILE, columns, rows
     )
-    return Tiles(library().isect_offset_encode(keys, 1, columns, rows), entries)
+    return TileIntersections(library().isect_offset_encode(keys, 1, columns, rows), entries)

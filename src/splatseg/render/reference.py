@@ -8,16 +8,19 @@ Projection is EWA splatting (Zwicker 2001) as 3D Gaussian Splatting (Kerbl 2023)
 is Eq. 1 and Eq. 2 of arXiv:2404.12784.
 """
 
-import math
 from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from splatseg.cameras import Camera
-from splatseg.gaussians import Gaussians
-from splatseg.render.view import View, Window, within
+from splatseg.engine.buffers import GradientBuffers
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.geometry.rotations import rotation_matrices
+from splatseg.geometry.spherical_harmonics import view_colors
+from splatseg.render.backend import ProjectedGaussians, Window, within
+from splatseg.render.labels import rasterize_labels
 
 BLUR = 0.3  # pixels², added to the 2D covariance so that no Gaussian falls between pixels (3DGS)
 MARGIN = (
@@ -28,61 +31,94 @@ MAX_ALPHA = 0.999  # keeps 1 - alpha invertible
 PIXELS_AT_ONCE = 4096  # bounds the pixels x Gaussians matrix
 
 
-def rotation_matrices(quats: Float[Tensor, "n 4"]) -> Float[Tensor, "n 3 3"]:
-    """Rotations of wxyz quaternions of any length."""
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    rows = [
-        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    ]
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+class ReferenceBackend:
+    """Plain torch: any dtype, any device."""
+
+    name = "reference"
+
+    def renders_on(self, device: torch.device) -> bool:
+        """Everywhere."""
+        return True
+
+    def project(
+        self,
+        gaussians: Gaussians,
+        camera: Camera,
+        sh_degree: int,
+        window: Window | None = None,
+        buffers: GradientBuffers | None = None,
+    ) -> ProjectedGaussians[None]:
+        """See `splatseg.render.project`."""
+        projection = camera.project(gaussians.means)
+        valid = projection.is_in_front
+        in_front = torch.where(valid[:, None], projection.in_camera, 1.0)
+        xx, xy, yy = _covariances2d(gaussians, camera, in_front).unbind(-1)
+        determinant = xx * yy - xy * xy
+        conics = torch.stack([yy, -xy, xx], dim=-1) / determinant[:, None]
+
+        # Scales that overflow, needles whose determinant rounds to nothing, NaN: not drawn.
+        valid = valid & (determinant > 0) & determinant.isfinite()
+        opacities = torch.where(valid, gaussians.opacities, 0.0)
+        reach = extents(conics, opacities)
+        part, means2d = within(window, camera, projection.xy)
+        visible = valid & (opacities > MIN_ALPHA) & _overlaps_image(means2d, reach, part)
+        colors = view_colors(gaussians.means, gaussians.sh, camera.position, sh_degree)
+        return ProjectedGaussians(
+            *(part, means2d, conics, projection.depths, opacities, colors, visible),
+            tiles=None,
+            backend=self,
+        )
+
+    def rasterize(
+        self,
+        projected: ProjectedGaussians[None],
+        attributes: Float[Tensor, "n c"],
+        pixels: Int[Tensor, "m 2"] | None,
+    ) -> tuple[Float[Tensor, "... c"], Float[Tensor, "..."]]:
+        """Image (h w c) and alpha (h w), or samples (m c) and alpha (m) at `pixels`."""
+        wanted = _all_pixels(projected.camera, attributes.device) if pixels is None else pixels
+        parts = [
+            (weights @ attributes[order], weights.sum(dim=-1))
+            for order, weights in _weights(projected, wanted)
+        ]
+        # The empty slices keep the type and the history where no pixel is wanted.
+        samples = torch.cat([attributes[:0], *[p[0] for p in parts]])
+        alpha = torch.cat([projected.opacities[:0], *[p[1] for p in parts]])
+        if pixels is not None:
+            return samples, alpha
+        size = (projected.camera.height, projected.camera.width)
+        return samples.unflatten(0, size), alpha.unflatten(0, size)
+
+    def backproject(
+        self,
+        projected: ProjectedGaussians[None],
+        values: Float[Tensor, "... c"],
+        pixels: Int[Tensor, "m 2"] | None,
+    ) -> Float[Tensor, "n c"]:
+        """See `splatseg.render.backproject`."""
+        wanted = _all_pixels(projected.camera, values.device) if pixels is None else pixels
+        flat = values.reshape(-1, values.shape[-1])
+        out = flat.new_zeros(len(projected), flat.shape[1])
+        start = 0
+        for order, weights in _weights(projected, wanted):
+            part = flat[start : start + len(weights)]
+            out = out.index_add(0, order, weights.T @ part)
+            start += len(weights)
+        return out
+
+    def rasterize_labels(
+        self, projected: ProjectedGaussians[None], labels: Int[Tensor, " n"]
+    ) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
+        """See `Backend.rasterize_labels`."""
+        return rasterize_labels(projected, labels)
 
 
-def sh_basis(directions: Float[Tensor, "n 3"], degree: int) -> Float[Tensor, "n k"]:
-    """Real spherical harmonics up to `degree` (0 to 3), in 3DGS's order and signs."""
-    x, y, z = directions.unbind(-1)
-    c0, c1 = math.sqrt(1 / (4 * math.pi)), math.sqrt(3 / (4 * math.pi))
-    basis = [torch.full_like(x, c0)]
-    if degree >= 1:
-        basis += [-c1 * y, c1 * z, -c1 * x]
-    if degree >= 2:
-        c2, c20 = math.sqrt(15 / (4 * math.pi)), math.sqrt(5 / (16 * math.pi))
-        basis += [c2 * x * y, -c2 * y * z, c20 * (2 * z * z - x * x - y * y), -c2 * x * z]
-        basis += [c2 / 2 * (x * x - y * y)]
-    if degree >= 3:
-        c33, c32 = math.sqrt(35 / (32 * math.pi)), math.sqrt(105 / (4 * math.pi))
-        c31, c30 = math.sqrt(21 / (32 * math.pi)), math.sqrt(7 / (16 * math.pi))
-        ring = 4 * z * z - x * x - y * y
-        basis += [-c33 * y * (3 * x * x - y * y), c32 * x * y * z, -c31 * y * ring]
-        basis += [c30 * z * (2 * z * z - 3 * x * x - 3 * y * y), -c31 * x * ring]
-        basis += [c32 / 2 * z * (x * x - y * y), -c33 * x * (x * x - 3 * y * y)]
-    return torch.stack(basis, dim=-1)
-
-
-def view_colors(
-    means: Float[Tensor, "n 3"], sh: Float[Tensor, "n k 3"], camera: Camera, sh_degree: int
+def _covariances2d(
+    gaussians: Gaussians, camera: Camera, in_camera: Float[Tensor, "n 3"]
 ) -> Float[Tensor, "n 3"]:
-    """RGB of each Gaussian as seen from the camera, clamped at 0."""
-    offsets = means - camera.position.to(means)
-    # The floor only avoids 0/0 for a Gaussian exactly at the camera centre.
-    directions = offsets / offsets.norm(dim=-1, keepdim=True).clamp_min(1e-15)
-    basis = sh_basis(directions, sh_degree)
-    color = 0.5 + torch.einsum("nk,nkc->nc", basis, sh[:, : basis.shape[1]])
-    return color.clamp_min(0)
-
-
-def project(
-    gaussians: Gaussians, camera: Camera, sh_degree: int, window: Window | None = None
-) -> View:
-    """See `splatseg.render.project`."""
-    pose = camera.cam_from_world.to(gaussians.means)
-    in_camera = gaussians.means @ pose[:3, :3].T + pose[:3, 3]
-    depths = in_camera[:, 2]
-    valid = depths > camera.near
-    x, y, z = torch.where(valid[:, None], in_camera, 1.0).unbind(-1)
-    means2d = torch.stack([camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy], dim=-1)
-
+    """xx, xy, yy of the blurred covariance in the image, in pixels²."""
+    x, y, z = in_camera.unbind(-1)
+    pose = camera.cam_from_world.to(in_camera)
     margin_x, margin_y = MARGIN * camera.width, MARGIN * camera.height
     tx = (x / z).clamp(
         (-camera.cx - margin_x) / camera.fx, (camera.width - camera.cx + margin_x) / camera.fx
@@ -101,18 +137,8 @@ def project(
     rotations = rotation_matrices(gaussians.quats)
     half = jacobian @ pose[:3, :3] @ (rotations * gaussians.scales[:, None, :])
     covariance = half @ half.transpose(-1, -2)
-    xx, xy, yy = covariance[:, 0, 0] + BLUR, covariance[:, 0, 1], covariance[:, 1, 1] + BLUR
-    determinant = xx * yy - xy * xy
-    conics = torch.stack([yy, -xy, xx], dim=-1) / determinant[:, None]
-
-    # Scales that overflow, needles whose determinant rounds to nothing, NaN: not drawn.
-    valid = valid & (determinant > 0) & determinant.isfinite()
-    opacities = torch.where(valid, gaussians.opacities, 0.0)
-    reach = extents(conics, opacities)
-    part, means2d = within(window, camera, means2d)
-    visible = valid & (opacities > MIN_ALPHA) & _overlaps_image(means2d, reach, part)
-    colors = view_colors(gaussians.means, gaussians.sh, camera, sh_degree)
-    return View(part, means2d, conics, depths, opacities, colors, visible, bins=None)
+    entries = [covariance[:, 0, 0] + BLUR, covariance[:, 0, 1], covariance[:, 1, 1] + BLUR]
+    return torch.stack(entries, dim=-1)
 
 
 def extents(conics: Float[Tensor, "n 3"], opacities: Float[Tensor, " n"]) -> Float[Tensor, "n 2"]:
@@ -128,39 +154,6 @@ def _overlaps_image(means2d: Tensor, reach: Tensor, camera: Camera) -> Tensor:
     return ((means2d + reach > 0) & (means2d - reach < size)).all(dim=-1)
 
 
-def blend(
-    view: View, attributes: Float[Tensor, "n c"], pixels: Int[Tensor, "m 2"] | None
-) -> tuple[Float[Tensor, "... c"], Float[Tensor, "..."]]:
-    """Image (h w c) and alpha (h w), or samples (m c) and alpha (m) at `pixels`."""
-    wanted = _all_pixels(view.camera, attributes.device) if pixels is None else pixels
-    parts = [
-        (weights @ attributes[order], weights.sum(dim=-1))
-        for order, weights in _weights(view, wanted)
-    ]
-    # The empty slices keep the type and the history where no pixel is wanted.
-    samples = torch.cat([attributes[:0], *[p[0] for p in parts]])
-    alpha = torch.cat([view.opacities[:0], *[p[1] for p in parts]])
-    if pixels is not None:
-        return samples, alpha
-    size = (view.camera.height, view.camera.width)
-    return samples.unflatten(0, size), alpha.unflatten(0, size)
-
-
-def splat(
-    view: View, values: Float[Tensor, "... c"], pixels: Int[Tensor, "m 2"] | None
-) -> Float[Tensor, "n c"]:
-    """See `splatseg.render.splat`."""
-    wanted = _all_pixels(view.camera, values.device) if pixels is None else pixels
-    flat = values.reshape(-1, values.shape[-1])
-    out = flat.new_zeros(len(view), flat.shape[1])
-    start = 0
-    for order, weights in _weights(view, wanted):
-        part = flat[start : start + len(weights)]
-        out = out.index_add(0, order, weights.T @ part)
-        start += len(weights)
-    return out
-
-
 def _all_pixels(camera: Camera, device: torch.device) -> Int[Tensor, "m 2"]:
     """(column, row) of every pixel, row by row."""
     return torch.cartesian_prod(
@@ -168,21 +161,23 @@ def _all_pixels(camera: Camera, device: torch.device) -> Int[Tensor, "m 2"]:
     ).flip(-1)
 
 
-def _weights(view: View, pixels: Int[Tensor, "m 2"]) -> Iterator[tuple[Tensor, Tensor]]:
+def _weights(
+    projected: ProjectedGaussians, pixels: Int[Tensor, "m 2"]
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Chunks of `pixels`: the Gaussians that reach them, front to back, and weights w[pixel, i]."""
-    reach = extents(view.conics, view.opacities)
-    front_to_back = torch.argsort(view.depths.detach().float(), stable=True)
-    front_to_back = front_to_back[view.visible[front_to_back]]
+    reach = extents(projected.conics, projected.opacities)
+    front_to_back = torch.argsort(projected.depths.detach().float(), stable=True)
+    front_to_back = front_to_back[projected.visible[front_to_back]]
     for chunk in pixels.split(PIXELS_AT_ONCE) if len(pixels) > 0 else ():
-        centres = chunk.to(view.means2d) + 0.5
+        centres = chunk.to(projected.means2d) + 0.5
         low, high = centres.amin(dim=0), centres.amax(dim=0)
-        means2d = view.means2d.detach()[front_to_back]
+        means2d = projected.means2d.detach()[front_to_back]
         near = (means2d + reach[front_to_back] >= low) & (means2d - reach[front_to_back] <= high)
         order = front_to_back[near.all(dim=-1)]
-        dx, dy = (centres[:, None, :] - view.means2d[order]).unbind(-1)
-        xx, xy, yy = view.conics[order].unbind(-1)
+        dx, dy = (centres[:, None, :] - projected.means2d[order]).unbind(-1)
+        xx, xy, yy = projected.conics[order].unbind(-1)
         sigma = 0.5 * (xx * dx * dx + yy * dy * dy) + xy * dx * dy
-        alpha = (view.opacities[order] * torch.exp(-sigma)).clamp_max(MAX_ALPHA)
+        alpha = (projected.opacities[order] * torch.exp(-sigma)).clamp_max(MAX_ALPHA)
         alpha = torch.where(alpha >= MIN_ALPHA, alpha, 0.0)
         passed = torch.cumprod(1 - alpha, dim=-1)
         transmittance = torch.cat([torch.ones_like(passed[:, :1]), passed[:, :-1]], dim=-1)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_read, replacing_file
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 
 MEANS = ("x", "y", "z")
 NORMALS = ("nx", "ny", "nz")

@@ -30,7 +30,7 @@ from torch import Tensor
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_read, read_tensors, replacing_folder, write_tensors
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks.levels import Level
 from splatseg.scene.manifest import Manifest, read_manifest, write_manifest
 from splatseg.scene.ply import read_ply, write_ply

@@ -28,10 +28,10 @@ from torch import Tensor
 
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import project
 from splatseg.render.labels import label_image
-from splatseg.segmentation.bodies import separate_bodies
+from splatseg.segmentation.connected_components import separate_bodies
 from splatseg.segmentation.feature_maps import FeatureMap, seen_features
 
 # Blending softens edges over a few pixels, along which neighbours are all alike: so pixels this far

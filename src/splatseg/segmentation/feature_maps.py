@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatseg.capture import Frame
-from splatseg.gaussians import Gaussians
-from splatseg.render import View, project, render, splat
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.render import ProjectedGaussians, backproject, project, rasterize
 from splatseg.render.labels import MIN_COVERAGE
 
 MIN_LENGTH = 1e-12  # of a rendered feature; only avoids 0 / 0
@@ -25,10 +25,10 @@ class FeatureMap:
     """Where alpha is at least MIN_COVERAGE."""
 
 
-def feature_map(gaussians: Gaussians, view: View) -> FeatureMap:
+def feature_map(gaussians: Gaussians, view: ProjectedGaussians) -> FeatureMap:
     """Render F of Eq. 2 of arXiv:2404.12784 and normalise it per pixel."""
     with torch.no_grad():
-        rendered = render(view, gaussians.features)
+        rendered = rasterize(view, gaussians.features)
         unit = rendered.image / _lengths(rendered.image)[..., None]
         return FeatureMap(unit, rendered.alpha >= MIN_COVERAGE)
 
@@ -48,24 +48,24 @@ def seen_features(
     for index, frame in enumerate(frames):
         view = project(gaussians, frame.camera, sh_degree=0)
         features = feature_map(gaussians, view)
-        total += splat(view, features.features)
+        total += backproject(view, features.features)
         visit(index, features)
     return F.normalize(total, dim=1)
 
 
 def view_similarity(
-    gaussians: Gaussians, view: View, queries: Float[Tensor, "q f"]
+    gaussians: Gaussians, view: ProjectedGaussians, queries: Float[Tensor, "q f"]
 ) -> Float[Tensor, "h w"]:
     """`similarity_map` of a view, without making the normalised map."""
     return view_similarities(gaussians, view, [queries])[0]
 
 
 def view_similarities(
-    gaussians: Gaussians, view: View, objects: Sequence[Float[Tensor, "_ f"]]
+    gaussians: Gaussians, view: ProjectedGaussians, objects: Sequence[Float[Tensor, "_ f"]]
 ) -> Float[Tensor, "k h w"]:
     """The same for several objects, each given by its queries, from one rendering."""
     with torch.no_grad():
-        rendered = render(view, gaussians.features)
+        rendered = rasterize(view, gaussians.features)
         lengths, covered = _lengths(rendered.image), rendered.alpha >= MIN_COVERAGE
         similarities = lengths.new_empty(len(objects), *lengths.shape)
         for similarity, queries in zip(similarities, objects, strict=True):

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from splatseg.capture import Frame
-from splatseg.gaussians import SH_DC, Gaussians
+from splatseg.geometry import SH_DC, Gaussians
 from splatseg.render import project
 from splatseg.render.labels import label_image
 from splatseg.segmentation.oriented_box import OrientedBox, oriented_box

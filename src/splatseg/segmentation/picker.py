@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from splatseg.cameras import Camera
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks.levels import LEVELS, Level
-from splatseg.render import View, Window, project
+from splatseg.render import ProjectedGaussians, Window, project
 from splatseg.render.reference import extents
 from splatseg.scene import Scene
 from splatseg.segmentation.feature_maps import (
@@ -87,7 +87,7 @@ class Picker:
         self._seen: dict[Level, Float[Tensor, "n f"]] = {}
         self._is_seen: dict[Level, Bool[Tensor, " n"]] = {}
         self._nearly: OrderedDict[Queries, Gaussians] = OrderedDict()
-        self._views: OrderedDict[str, View] = OrderedDict()
+        self._views: OrderedDict[str, ProjectedGaussians] = OrderedDict()
         self._maps: OrderedDict[tuple[Level, str], FeatureMap] = OrderedDict()
 
     def pick(
@@ -275,7 +275,7 @@ class Picker:
         gaussians, training = self._at(queries.level), self._training()
         done = iter(range(len(training)))
 
-        def inside(frame: Frame, view: View) -> Bool[Tensor, "1 h w"]:
+        def inside(frame: Frame, view: ProjectedGaussians) -> Bool[Tensor, "1 h w"]:
             self._report(next(done), len(training))
             features = feature_map(gaussians, view)
             margin = query_margin(queries, lambda asked: similarity_map(features, asked))
@@ -286,7 +286,7 @@ class Picker:
     def _training(self) -> list[Frame]:
         return [frame for frame in self.scene.frames if not frame.is_test]
 
-    def _view(self, frame: Frame) -> View:
+    def _view(self, frame: Frame) -> ProjectedGaussians:
         """The projected scene; levels share it."""
         return _kept(self._views, frame.name, lambda: project(self._bare, frame.camera))
 

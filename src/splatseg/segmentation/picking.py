@@ -22,8 +22,8 @@ from torch import Tensor
 
 from splatseg.capture import Frame, Lens
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import Gaussians
-from splatseg.render import View, project, render, splat
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.render import ProjectedGaussians, backproject, project, rasterize
 from splatseg.segmentation.feature_maps import MIN_COVERAGE, view_similarities, view_similarity
 from splatseg.segmentation.prompts import THRESHOLD, Click
 
@@ -72,12 +72,16 @@ def frame_named(frames: Sequence[Frame], name: str) -> Frame:
 
 
 def click_query(
-    gaussians: Gaussians, view: View, frame: Frame, click: Click, radius: int = QUERY_RADIUS
+    gaussians: Gaussians,
+    view: ProjectedGaussians,
+    frame: Frame,
+    click: Click,
+    radius: int = QUERY_RADIUS,
 ) -> Float[Tensor, " f"]:
     """The unit feature under a click on a frame, whose `view` is given: see `query_features`."""
     pixels = _neighbourhood(_working_pixel(frame, click), radius, frame)
     with torch.no_grad():
-        samples = render(view, gaussians.features, pixels)
+        samples = rasterize(view, gaussians.features, pixels)
     covered = samples.alpha >= MIN_COVERAGE
     if not bool(covered[0]):
         raise SplatsegError(
@@ -171,7 +175,7 @@ def select_objects(
         similar = [(own @ queries.T).amax(dim=1) >= threshold for queries in objects]
         return torch.stack(similar, dim=1)
 
-    def inside(frame: Frame, view: View) -> Bool[Tensor, "k h w"]:
+    def inside(frame: Frame, view: ProjectedGaussians) -> Bool[Tensor, "k h w"]:
         return view_similarities(gaussians, view, objects) >= threshold
 
     return vote_shares(gaussians, frames, len(objects), inside) > MIN_VOTE_SHARE
@@ -181,7 +185,7 @@ def vote_shares(
     gaussians: Gaussians,
     frames: Sequence[Frame],
     count: int,
-    masks: Callable[[Frame, View], Bool[Tensor, "k h w"]],
+    masks: Callable[[Frame, ProjectedGaussians], Bool[Tensor, "k h w"]],
 ) -> Float[Tensor, "n k"]:
     """How much of what `frames` see of each Gaussian lies in each of `count` things' `masks`.
 
@@ -192,5 +196,5 @@ def vote_shares(
         view = project(gaussians, frame.camera, sh_degree=0)
         inside = masks(frame, view)
         everywhere = inside.new_ones(1, *inside.shape[1:])
-        votes += splat(view, torch.cat([inside, everywhere]).permute(1, 2, 0).float())
+        votes += backproject(view, torch.cat([inside, everywhere]).permute(1, 2, 0).float())
     return votes[:, :-1] / votes[:, -1:].clamp_min(MIN_VOTES)

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from splatseg.errors import SplatsegError
 from splatseg.files import read_tensors, write_tensors
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks.levels import LEVELS, Level
-from splatseg.render import View, render
+from splatseg.render import ProjectedGaussians, rasterize
 from splatseg.scene import Scene
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
 
@@ -120,14 +120,14 @@ def grown(selection: Selection, gaussians: Gaussians, steps: int) -> Selection:
 
 
 def weights_margin(
-    gaussians: Gaussians, view: View, weights: Float[Tensor, " n"]
+    gaussians: Gaussians, view: ProjectedGaussians, weights: Float[Tensor, " n"]
 ) -> Float[Tensor, "h w"]:
     """The share that selected Gaussians have of what covers each pixel, beyond SELECTED.
 
     -1 on background.
     """
     with torch.no_grad():
-        rendered = render(view, weights[:, None].contiguous())
+        rendered = rasterize(view, weights[:, None].contiguous())
     covered = rendered.alpha >= MIN_COVERAGE
     share = rendered.image[..., 0] / rendered.alpha.clamp_min(MIN_COVERAGE)
     return torch.where(covered, share - SELECTED, -1.0)

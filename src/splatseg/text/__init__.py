@@ -4,6 +4,8 @@ A detector finds boxes for the words, a segmenter of the SAM family the mask in 
 masks made elsewhere can take the place of either.
 """
 
+from splatseg.models.detector import Detection, Detector, plain
+from splatseg.models.detectors import DEFAULT_DETECTOR, load_detector
 from splatseg.text.box_file import BoxFile
 from splatseg.text.box_masks import (
     box_to_mask,
@@ -11,9 +13,6 @@ from splatseg.text.box_masks import (
     detection_masks,
     plain_box,
 )
-from splatseg.text.debug import debug_picture
-from splatseg.text.detection import Detection, Detector, plain
-from splatseg.text.detectors import DEFAULT_DETECTOR, load_detector
 from splatseg.text.grounding import (
     Answer,
     Finder,
@@ -24,6 +23,7 @@ from splatseg.text.grounding import (
     ground_in_views,
 )
 from splatseg.text.mask_folder import MaskFolder
+from splatseg.viz.grounding import debug_picture
 
 __all__ = [
     "DEFAULT_DETECTOR",

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_read
-from splatseg.text.detection import Box, Detection, clipped, plain
+from splatseg.models.detector import Box, Detection, clipped, plain
 
 SHAPE = '{"<frame>": [{"prompt": "red mug", "box": [x0, y0, x1, y1], "score": 0.9}, ...]}'
 

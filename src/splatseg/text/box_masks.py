@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from splatseg.masks.generation.cleaning import tidied
-from splatseg.masks.generation.placing import Placing
-from splatseg.masks.generation.segmenter import EncodedPhoto, Segmenter
+from splatseg.masks.generation.logit_mapping import Placing
 from splatseg.masks.generation.windows import Window
-from splatseg.text.detection import Box, Detection
+from splatseg.models.detector import Box, Detection
+from splatseg.models.segmenter import EncodedPhoto, Segmenter
 
 
 def detection_masks(

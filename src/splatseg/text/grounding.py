@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from splatseg.masks.generation.segmenter import Segmenter
 from splatseg.masks.levels import Level
+from splatseg.models.detector import Detection, Detector
+from splatseg.models.segmenter import Segmenter
 from splatseg.segmentation import THRESHOLD, Box, Mask, NothingCovered, Picker
 from splatseg.text.box_masks import detection_masks
-from splatseg.text.detection import Detection, Detector
 
 
 @runtime_checkable

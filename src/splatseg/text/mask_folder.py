@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from splatseg.capture.resampling import resize
 from splatseg.errors import SplatsegError
 from splatseg.masks import read_mask
-from splatseg.text.detection import Detection, plain
+from splatseg.models.detector import Detection, plain
 
 
 class MaskFolder:

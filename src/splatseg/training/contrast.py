@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatseg.adam import adam_steps
-from splatseg.gaussians import Gaussians
+from splatseg.engine.adam import adam_steps
+from splatseg.engine.threads import torch_threads
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import project
-from splatseg.torch_threads import torch_threads
 from splatseg.training.config import TrainConfig
 from splatseg.training.initialize import first_features
 from splatseg.training.randomness import generator

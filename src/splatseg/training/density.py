@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from splatseg.gaussians import Gaussians, concatenate
-from splatseg.render.reference import rotation_matrices
+from splatseg.geometry.gaussians import Gaussians, concatenate
+from splatseg.geometry.rotations import rotation_matrices
 from splatseg.training.config import DensityConfig
 
 SPLIT_SHRINK = 1.6  # a half is this much smaller than the Gaussian it came from (3DGS)

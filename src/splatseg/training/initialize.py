@@ -6,7 +6,7 @@ from jaxtyping import Float, UInt8
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from splatseg.gaussians import SH_DC, Gaussians
+from splatseg.geometry import SH_DC, Gaussians
 
 INITIAL_OPACITY = 0.1
 NEIGHBOURS = 3  # a Gaussian starts as wide as the distance to its nearest points

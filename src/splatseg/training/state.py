@@ -7,17 +7,18 @@ part of it: a run may go on on another one, though then not with the same bits.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from splatseg.adam import Moments
 from splatseg.capture import Capture
+from splatseg.engine.adam import Moments
+from splatseg.engine.buffers import GradientBuffers
 from splatseg.errors import SplatsegError
 from splatseg.files import read_tensors, write_tensors
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.training.config import TrainConfig
 from splatseg.training.density import DensityStatistics
 
@@ -36,6 +37,7 @@ class TrainState:
     """Adam steps that the features have had; idle ones are caught up with when needed."""
     seconds: float
     """Time trained so far, in all processes that had a part in the run."""
+    buffers: GradientBuffers = field(default_factory=GradientBuffers)
 
     @staticmethod
     def start(gaussians: Gaussians) -> "TrainState":

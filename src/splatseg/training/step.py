@@ -9,14 +9,14 @@ import math
 import torch
 from torch import Tensor
 
-from splatseg.adam import Moments, adam_steps
 from splatseg.capture import Frame
+from splatseg.engine.adam import Moments, adam_steps
 from splatseg.errors import SplatsegError
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.losses.contrastive import contrastive_loss
 from splatseg.losses.photometric import rendering_loss
 from splatseg.losses.spatial import spatial_similarity_loss
-from splatseg.render import View, native, project, render
+from splatseg.render import ProjectedGaussians, project, rasterize
 from splatseg.training.config import TrainConfig
 from splatseg.training.density import DensityStatistics, densify, reset_opacities
 from splatseg.training.randomness import generator
@@ -40,11 +40,12 @@ def train_step(
 
     leaves = {n: t.detach().requires_grad_() for n, t in state.gaussians.tensors().items()}
     gaussians = Gaussians(**leaves)
-    view = project(gaussians, frame.camera, sh_degree=_sh_degree(iteration, config))
+    degree = _sh_degree(iteration, config)
+    view = project(gaussians, frame.camera, sh_degree=degree, buffers=state.buffers)
     view.means2d.retain_grad()
     photo = views.photo(frame).to(gaussians.means.device)
     rendering = rendering_loss(
-        render(view, view.colors).image, photo, config.appearance.ssim_weight
+        rasterize(view, view.colors).image, photo, config.appearance.ssim_weight
     )
     feature_loss = rendering.new_zeros(())
     if wants_features:
@@ -62,7 +63,7 @@ def train_step(
     state.iteration = iteration
     grads = {name: leaf.grad for name, leaf in leaves.items()}
     _optimise(state, grads, config, extent)
-    native.recycle(grad for grad in grads.values() if grad is not None)
+    state.buffers.give_back(grad for grad in grads.values() if grad is not None)
     if iteration < config.density.stop * config.iterations:
         size = (frame.camera.width, frame.camera.height)
         state.statistics.add(density_grad, view.visible, size)
@@ -98,7 +99,7 @@ def _sh_degree(iteration: int, config: TrainConfig) -> int:
 
 def contrastive_term(
     gaussians: Gaussians,
-    view: View,
+    view: ProjectedGaussians,
     frame: Frame,
     views: TrainingViews,
     config: TrainConfig,
@@ -109,7 +110,7 @@ def contrastive_term(
     labels = views.labels(frame)
     if labels is None:
         return gaussians.features.new_zeros(())
-    features = render(view, gaussians.features).image
+    features = rasterize(view, gaussians.features).image
     return settings.weight * contrastive_loss(
         features.flatten(0, 1),
         labels.flatten().to(features.device),
@@ -133,7 +134,9 @@ def spatial_term(gaussians: Gaussians, iteration: int, config: TrainConfig) -> T
     )
 
 
-def _backward(rendering: Tensor, feature_loss: Tensor, view: View, config: TrainConfig) -> Tensor:
+def _backward(
+    rendering: Tensor, feature_loss: Tensor, view: ProjectedGaussians, config: TrainConfig
+) -> Tensor:
     """Backpropagate both losses; the centres' gradient that density control uses."""
     if not feature_loss.requires_grad:
         rendering.backward()

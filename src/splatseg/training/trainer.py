@@ -15,14 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatseg.capture import Capture
+from splatseg.engine.threads import torch_threads
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_write
-from splatseg.gaussians import Gaussians
+from splatseg.geometry.gaussians import Gaussians
 from splatseg.lifting import Report, lift
 from splatseg.masks import MaskSet
 from splatseg.masks.levels import Level
 from splatseg.scene import Scene, load_scene, save_scene
-from splatseg.torch_threads import torch_threads
 from splatseg.training.config import TrainConfig
 from splatseg.training.initialize import gaussians_from_points
 from splatseg.training.randomness import generator

@@ -13,7 +13,7 @@ from splatseg.masks.generation.candidates import (
     no_candidates,
     without_duplicates,
 )
-from splatseg.masks.generation.segmenter import Prediction
+from splatseg.models.segmenter import Prediction
 
 SHAPE = (8, 10)
 

@@ -15,8 +15,8 @@ from splatseg.masks.generation.generate import (
     GenerationConfig,
     generate_masks,
 )
-from splatseg.masks.generation.onnx_sam import OnnxSegmenter
-from splatseg.masks.generation.segmenter import EncodedPhoto, Prediction
+from splatseg.models.onnx_sam import OnnxSegmenter
+from splatseg.models.segmenter import EncodedPhoto, Prediction
 
 BACKGROUND = (60, 60, 60)
 THINGS = {  # colour and place, (top, bottom, left, right), on the tiny SAM's grid of 4 pixels

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float16, Float32, Int64
 
-from splatseg.masks.generation.segmenter import Prediction
+from splatseg.models.segmenter import Prediction
 
 STABILITY_OFFSET = 1.0  # as in SAM's own generator
 MIN_LOGIT_PIXELS = 12  # a mask needs more: below, its outline is the interpolation's

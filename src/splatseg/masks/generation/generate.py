@@ -22,10 +22,10 @@ from splatseg.masks.generation.candidates import (
     without_duplicates,
 )
 from splatseg.masks.generation.cleaning import is_sliver, tidied
-from splatseg.masks.generation.placing import Placing
-from splatseg.masks.generation.segmenter import EncodedPhoto, Segmenter
+from splatseg.masks.generation.logit_mapping import Placing
 from splatseg.masks.generation.windows import Window, crops, grid_rounds
 from splatseg.masks.segments import Segments
+from splatseg.models.segmenter import EncodedPhoto, Segmenter
 
 # Outlines are no finer than the model's; at its side, a mask takes a few hundred bytes.
 MASK_LONGEST_SIDE = 1024

@@ -1,0 +1,84 @@
+"""Which Gaussians lie in which mask, over all views.
+
+A Gaussian lies in a mask if most of its blending weight in that view falls on pixels of the mask.
+Segments are numbered through, view after view.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64
+from scipy import sparse
+from torch import Tensor
+
+from splatseg.geometry.gaussians import Gaussians
+from splatseg.lifting.views import SegmentedView
+from splatseg.render import ProjectedGaussians, backproject, project
+from splatseg.render.labels import CHANNELS_AT_ONCE
+
+MIN_WEIGHT = 0.05  # pixels: a Gaussian that adds less to a view is not seen there
+MIN_SHARE = 0.5  # of a Gaussian's weight in a view, for it to lie in a mask
+MIN_PIXELS = 60  # smaller masks hold too few Gaussians to compare
+
+
+@dataclass(frozen=True, eq=False)
+class Incidence:
+    """Gaussians against segments and views."""
+
+    inside: sparse.csr_array
+    """float32 [n, s]: 1 where Gaussian n lies in segment s."""
+    visible: Bool[np.ndarray, "n v"]
+    """Whether a view sees a Gaussian."""
+    weight: Float32[np.ndarray, " n"]
+    """Mean weight of a Gaussian in the views that see it, in pixels: its size for all overlaps."""
+    view: Int64[np.ndarray, " s"]
+    """The view of each segment."""
+    segment: Int64[np.ndarray, " s"]
+    """Its number within that view."""
+    share: Float32[np.ndarray, " s"]
+    """The share of its view's pixels."""
+
+
+def incidence(
+    gaussians: Gaussians,
+    views: Sequence[SegmentedView],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Incidence:
+    """Splat the masks of all views onto the Gaussians; `report(done, total)` counts views."""
+    inside, visible, shares, numbers, owners = [], [], [], [], []
+    total = np.zeros(len(gaussians), dtype=np.float32)
+    for index, view in enumerate(views):
+        report(index, len(views))
+        pixels = view.pixels()
+        kept = (pixels >= MIN_PIXELS).nonzero()[:, 0]
+        weights = backproject_segments(project(gaussians, view.frame.camera), view, kept)
+        seen = weights[:, -1]
+        is_visible = seen > MIN_WEIGHT
+        lies = (weights[:, :-1] > MIN_SHARE * seen[:, None]) & is_visible[:, None]
+        inside.append(sparse.csr_array(lies.cpu().numpy().astype(np.float32)))
+        visible.append(is_visible.cpu().numpy())
+        total += seen.cpu().numpy()
+        shares.append(pixels[kept].cpu().numpy() / view.regions.numel())
+        numbers.append(kept.cpu().numpy())
+        owners.append(np.full(len(kept), index))
+    stacked = np.stack(visible, axis=1)
+    return Incidence(
+        inside=sparse.csr_array(sparse.hstack(inside, format="csr")),
+        visible=stacked,
+        weight=(total / np.maximum(stacked.sum(axis=1), 1)).astype(np.float32),
+        view=np.concatenate(owners).astype(np.int64),
+        segment=np.concatenate(numbers).astype(np.int64),
+        share=np.concatenate(shares).astype(np.float32),
+    )
+
+
+def backproject_segments(
+    projected: ProjectedGaussians, view: SegmentedView, kept: Tensor
+) -> Tensor:
+    """[n, s + 1]: blending weight in each of the `kept` masks, and in the whole view at last."""
+    everywhere = view.membership.new_ones(len(view.membership), 1)
+    columns = torch.cat([view.membership[:, kept], everywhere], dim=1).float()
+    parts = columns.split(CHANNELS_AT_ONCE, dim=1)
+    return torch.cat([backproject(projected, part[view.regions]) for part in parts], dim=1)

@@ -1,0 +1,1 @@
+"""Neural networks behind small interfaces: segmenters, detectors, the model hub, ONNX."""

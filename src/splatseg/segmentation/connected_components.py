@@ -1,0 +1,127 @@
+"""What hangs together in space.
+
+Gaussians are linked to those of their nearest neighbours that they touch, or nearly. A thing is one
+linked body: two twins that features confuse are two. What is left over is close to the body of its
+thing, or floats.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, Int64
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from splatseg.geometry.gaussians import Gaussians
+
+FLOATER = -1  # the label of Gaussians away from all things
+NEIGHBOURS = 10
+REACH = 3.0  # spacings, between the edges of two linked Gaussians
+SPACING_RANK = 5  # the spacing of a thing is the median distance to the neighbour of this rank
+MIN_BODY = 0.1  # the share of its thing's footprint from which a body is a thing of its own
+MIN_GAUSSIANS = 50  # of a body; fewer that nothing is linked to float
+NEAR = 0.1  # of a body's diagonal: what is as near to it belongs to it all the same
+
+
+def separate_bodies(labels: Int[Tensor, " n"], gaussians: Gaussians) -> Int[Tensor, " n"]:
+    """`labels` with new ones for what is apart, and FLOATER; 0 stays, but for floaters."""
+    if len(labels) <= NEIGHBOURS:
+        return labels
+    before = labels.cpu().numpy()
+    cloud = _Cloud(
+        means=gaussians.means.detach().cpu().numpy(),
+        extents=gaussians.scales.detach().amax(dim=1).cpu().numpy(),
+        weights=gaussians.footprints.detach().cpu().numpy(),
+    )
+    links = _links(cloud, before)
+    after = before.copy()
+    bodies = _components(links, len(before), before[links[0]] == before[links[1]])
+    for label in np.unique(before[before > 0]).tolist():
+        members = np.flatnonzero(before == label)
+        things = _apart(bodies[members], cloud.at(members))
+        fresh = np.array([label, *range(int(after.max()) + 1, int(after.max()) + 1 + things.max())])
+        after[members] = np.where(things == FLOATER, FLOATER, fresh[things.clip(0)])
+    alone = _components(links, len(before), np.ones(links.shape[1], dtype=bool))
+    after[np.bincount(alone)[alone] < MIN_GAUSSIANS] = FLOATER
+    return torch.from_numpy(after).to(labels.device)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cloud:
+    means: Float[np.ndarray, "n 3"]
+    extents: Float[np.ndarray, " n"]
+    """The largest standard deviation."""
+    weights: Float[np.ndarray, " n"]
+
+    def at(self, index: Int64[np.ndarray, " m"] | Bool[np.ndarray, " n"]) -> "_Cloud":
+        """The Gaussians at `index`."""
+        return _Cloud(self.means[index], self.extents[index], self.weights[index])
+
+    def gaps(self, points: "_Cloud") -> Float[np.ndarray, " p"]:
+        """The space between each of `points` and its nearest here; below 0 where they overlap."""
+        distances, nearest = KDTree(self.means).query(points.means, workers=-1)
+        return distances - self.extents[nearest] - points.extents
+
+    def spacing(self) -> float:
+        """The median distance to the neighbour of SPACING_RANK."""
+        rank = min(SPACING_RANK, len(self.means) - 1)
+        distances, _ = KDTree(self.means).query(self.means, k=rank + 1, workers=-1)
+        return float(np.median(np.reshape(distances, (len(self.means), -1))[:, rank]))
+
+    def diagonal(self) -> float:
+        """Of the box around it."""
+        return float(np.linalg.norm(np.ptp(self.means, axis=0)))
+
+
+def _links(cloud: _Cloud, labels: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, "2 l"]:
+    """Pairs of Gaussians, near neighbours, that touch, or nearly."""
+    found, nearest = KDTree(cloud.means).query(cloud.means, k=NEIGHBOURS + 1, workers=-1)
+    distances, neighbours = np.asarray(found), np.asarray(nearest)
+    spacing = np.zeros(int(labels.max()) + 1)
+    for label in np.unique(labels[labels >= 0]).tolist():
+        spacing[label] = np.median(distances[labels == label, SPACING_RANK])
+    first = np.repeat(np.arange(len(labels)), NEIGHBOURS)
+    second = neighbours[:, 1:].ravel()
+    gap = distances[:, 1:].ravel() - cloud.extents[first] - cloud.extents[second]
+    linked = gap <= REACH * spacing[labels.clip(0)][first]
+    return np.stack([first[linked], second[linked]])
+
+
+def _components(
+    links: Int64[np.ndarray, "2 l"], count: int, kept: Bool[np.ndarray, " l"]
+) -> Int64[np.ndarray, " n"]:
+    """The connected component of each of `count` Gaussians, by the `kept` links."""
+    ends = links[:, kept]
+    graph = sparse.coo_array((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(count, count))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def _apart(bodies: Int64[np.ndarray, " m"], members: _Cloud) -> Int64[np.ndarray, " m"]:
+    """Which thing each of one thing's members is, given their linked bodies: from 0, or FLOATER."""
+    _, index = np.unique(bodies, return_inverse=True)
+    sizes, counts = np.bincount(index, members.weights), np.bincount(index)
+    is_large = (sizes >= MIN_BODY * sizes.sum()) & (counts >= MIN_GAUSSIANS)
+    is_large[sizes.argmax()] = True
+    reach = REACH * members.spacing()
+    things: list[Bool[np.ndarray, " m"]] = []
+    for body in np.argsort(-sizes, kind="stable"):
+        if is_large[body]:
+            inside = index == body  # neighbours may all be in the same body: any pair is asked here
+            near = [t for t in things if members.at(t).gaps(members.at(inside)).min() <= reach]
+            if near:
+                near[0] |= inside
+            else:
+                things.append(inside)
+    labels = np.full(len(index), FLOATER)
+    rest = ~is_large[index]
+    for number, thing in reversed(list(enumerate(things))):
+        body = members.at(thing)
+        close = np.zeros(len(sizes), dtype=bool)
+        if rest.any():
+            close[index[rest][body.gaps(members.at(rest)) <= NEAR * body.diagonal()]] = True
+        labels[close[index] & rest] = number
+        labels[thing] = number
+    return labels

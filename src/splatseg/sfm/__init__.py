@@ -1,0 +1,1 @@
+"""Poses for photos and videos that have none, by structure from motion (pycolmap)."""

@@ -1,0 +1,178 @@
+"""The engine's own settings: instruction sets, threads, pooled memory, where it is found."""
+
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import splatseg
+from splatseg import render
+from splatseg.engine import library as engine
+from splatseg.errors import SplatsegError
+from splatseg.geometry.camera import Camera
+from splatseg.geometry.gaussians import Gaussians
+
+pytestmark = pytest.mark.skipif(
+    not engine.is_available(), reason="the native engine was not compiled"
+)
+
+
+@pytest.fixture(autouse=True)
+def restore() -> Iterator[None]:
+    before = engine.instruction_set(), engine.threads()
+    yield
+    engine.use_instruction_set(before[0])
+    engine.set_threads(before[1])
+
+
+def test_the_best_instruction_set_is_first_and_portable_last() -> None:
+    known = ["avx512", "avx2", "portable"]
+    available = engine.instruction_sets()
+    assert available == [name for name in known if name in available]
+    assert available[-1] == "portable"
+    for name in available:
+        engine.use_instruction_set(name)
+        assert engine.instruction_set() == name
+
+
+def test_an_unknown_instruction_set_is_refused_and_changes_nothing() -> None:
+    before = engine.instruction_set()
+    with pytest.raises(SplatsegError, match="avx1024 is not available here; this machine runs"):
+        engine.use_instruction_set("avx1024")
+    assert engine.instruction_set() == before
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_threads_are_settable_and_do_not_change_the_image(
+    threads: int, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
+) -> None:
+    gaussians = make_gaussians(100).to(torch.float32)
+    images = []
+    for count in (1, threads):
+        engine.set_threads(count)
+        assert engine.threads() == count
+        images.append(render.render(gaussians, make_camera(70, 50)).image)
+    assert torch.equal(images[0], images[1])
+
+
+def test_more_threads_than_the_engine_allows() -> None:
+    engine.set_threads(100_000)
+    assert 1 <= engine.threads() <= 256
+    engine.set_threads(0)
+    assert engine.threads() >= 1
+
+
+def test_instruction_sets_may_change_while_a_view_lives(
+    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
+) -> None:
+    gaussians = make_gaussians(60).to(torch.float32)
+    view = render.project(gaussians, make_camera(), backend="native")
+    votes = render.backproject(view, torch.ones(29, 37, 1))
+    for name in engine.instruction_sets():
+        engine.use_instruction_set(name)
+        torch.testing.assert_close(render.backproject(view, torch.ones(29, 37, 1)), votes)
+
+
+def test_pools_are_kept_and_released(
+    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
+) -> None:
+    gc.collect()
+    engine.release_pools()
+    empty = engine.pooled_bytes()
+    gaussians = make_gaussians(500).to(torch.float32)
+    view = render.project(gaussians, make_camera(), backend="native")
+    first = render.rasterize(view, view.colors).image
+    held = engine.pooled_bytes()
+    assert held > empty
+    engine.release_pools()
+    assert empty < engine.pooled_bytes() < held, "a living view keeps its memory"
+    assert torch.equal(render.rasterize(view, view.colors).image, first)
+    del view
+    gc.collect()
+    engine.release_pools()
+    assert engine.pooled_bytes() == empty
+
+
+def test_many_views_do_not_leak(
+    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
+) -> None:
+    gaussians = make_gaussians(200).to(torch.float32)
+
+    def held_after(count: int) -> int:
+        for _ in range(count):
+            views = [render.project(gaussians, make_camera(), backend="native") for _ in range(5)]
+            for view in views:
+                render.backproject(view, torch.ones(29, 37, 1))
+        del views, view
+        gc.collect()
+        return engine.pooled_bytes()
+
+    assert held_after(10) == held_after(2)
+
+
+def test_intersections_count_tiles(
+    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
+) -> None:
+    """One wide Gaussian touches all 3 x 2 tiles of a 37x29 image; none touch without Gaussians."""
+    gaussians = make_gaussians(1).to(torch.float32)
+    gaussians.means[:] = torch.tensor([0.0, 0.0, 3.0])
+    gaussians.log_scales[:] = 1.0
+    view = render.project(gaussians, make_camera(), backend="native")
+    assert view.tiles.count == 6
+    none = render.project(make_gaussians(0).to(torch.float32), make_camera(), backend="native")
+    assert none.tiles.count == 0
+
+
+def test_python_threads_take_turns(
+    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
+) -> None:
+    """Kernels share scratch memory; calls from several threads must not mix."""
+    scenes = [make_gaussians(100, seed=seed).to(torch.float32) for seed in range(4)]
+    expected = [render.render(scene, make_camera()).image for scene in scenes]
+    wrong: list[int] = []
+
+    def draw(i: int) -> None:
+        for _ in range(10):
+            if not torch.equal(render.render(scenes[i], make_camera()).image, expected[i]):
+                wrong.append(i)
+
+    workers = [threading.Thread(target=draw, args=(i,)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert wrong == []
+
+
+def test_the_library_is_found_in_any_folder_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editable install keeps it apart from the Python files."""
+    name = engine.LIBRARY_NAMES.get(engine.sys.platform, "libsplatseg_engine.so")
+    built = tmp_path / "render" / name
+    built.parent.mkdir()
+    built.touch()
+    find = engine.find_library.__wrapped__
+    monkeypatch.setattr(splatseg, "__path__", [str(tmp_path / "elsewhere"), str(tmp_path)])
+    monkeypatch.setattr("sys.path", [])
+    assert find() == built
+    built.unlink()
+    assert find() is None
+
+
+def test_without_a_library_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "find_library", lambda: None)
+    with pytest.raises(SplatsegError, match="reference backend"):
+        engine.library.__wrapped__()
+    assert not engine.is_available()
+    assert render.default_backend() == "reference"
+
+
+def test_a_library_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = engine.ABI
+    monkeypatch.setattr(engine, "ABI", built + 1)
+    with pytest.raises(SplatsegError, match=f"has ABI {built}, expected {built + 1}; reinstall"):
+        engine.library.__wrapped__()

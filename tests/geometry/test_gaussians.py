@@ -1,0 +1,99 @@
+"""The scene type: activations, selection, concatenation."""
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from splatseg.geometry import SH_DC, Gaussians, concatenate
+from splatseg.geometry.spherical_harmonics import sh_basis
+
+FIELDS = ("means", "quats", "log_scales", "logit_opacities", "sh", "features")
+
+
+def scene(count: int = 7, degree: int = 1, features: int = 5, seed: int = 0) -> Gaussians:
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    return Gaussians(
+        means=normal(count, 3),
+        quats=normal(count, 4),
+        log_scales=normal(count, 3),
+        logit_opacities=normal(count),
+        sh=normal(count, (degree + 1) ** 2, 3),
+        features=normal(count, features),
+    )
+
+
+def assert_same(one: Gaussians, other: Gaussians) -> None:
+    for name in FIELDS:
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_sizes(count: int, degree: int) -> None:
+    gaussians = scene(count, degree)
+    assert len(gaussians) == count
+    assert gaussians.sh_degree == degree
+    assert gaussians.opacities.shape == (count,) and gaussians.scales.shape == (count, 3)
+
+
+def test_activations_undo_what_their_names_say() -> None:
+    gaussians = scene()
+    torch.testing.assert_close(gaussians.opacities.logit(), gaussians.logit_opacities)
+    torch.testing.assert_close(gaussians.scales.log(), gaussians.log_scales)
+
+
+def test_the_constant_harmonic() -> None:
+    directions = torch.tensor([[0.0, 0.0, 1.0], [0.6, -0.8, 0.0]], dtype=torch.float64)
+    assert sh_basis(directions, 0).flatten().tolist() == pytest.approx([SH_DC, SH_DC])
+
+
+def test_fields_come_in_declaration_order() -> None:
+    gaussians = scene()
+    assert tuple(gaussians.tensors()) == FIELDS
+    assert tuple(f.name for f in dataclasses.fields(Gaussians)) == FIELDS
+    assert all(a is b for a, b in zip(gaussians, gaussians.tensors().values(), strict=True))
+
+
+@given(cut=st.integers(0, 9))
+def test_selecting_and_concatenating_undo_each_other(cut: int) -> None:
+    gaussians = scene(9)
+    everyone = torch.arange(9)
+    parts = [gaussians.select(everyone[:cut]), gaussians.select(everyone >= cut)]
+    assert [len(p) for p in parts] == [cut, 9 - cut]
+    assert_same(concatenate(parts), gaussians)
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(cut))
+    assert_same(gaussians.select(order).select(order.argsort()), gaussians)
+
+
+def test_selection_may_repeat() -> None:
+    gaussians = scene()
+    twice = gaussians.select(torch.tensor([2, 2, 0]))
+    assert_same(twice, concatenate([gaussians.select(torch.tensor([i])) for i in (2, 2, 0)]))
+
+
+def test_detached_values_share_memory_and_have_no_history() -> None:
+    gaussians = Gaussians(**{k: t.requires_grad_() for k, t in scene().tensors().items()})
+    detached = gaussians.detach()
+    assert_same(detached, gaussians)
+    for name in FIELDS:
+        assert not getattr(detached, name).requires_grad
+        assert getattr(detached, name).data_ptr() == getattr(gaussians, name).data_ptr()
+
+
+def test_casting_casts_every_field() -> None:
+    double = scene().to(torch.float64)
+    assert all(t.dtype == torch.float64 for t in double)
+    assert_same(double.to(torch.float32), scene())
+
+
+def test_gaussians_cannot_be_rebound() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        scene().means = torch.zeros(7, 3)  # type: ignore[misc]

@@ -1,0 +1,210 @@
+"""The quick decoder against its plain twin, in torch and out of an exported graph."""
+
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from builders import plain_sam
+
+from splatseg.errors import SplatsegError
+from splatseg.models.input_transform import FIRST_CORNER, NO_BOX, SECOND_CORNER
+from splatseg.models.mask_decoder import MaskDecoder
+from splatseg.models.onnx_decoder import GraphDecoder, QuickDecoder, quick_decoder
+from splatseg.models.onnx_graph import Graph
+from splatseg.models.onnx_sam import OnnxSegmenter
+from splatseg.models.onnx_weights import read_mask_decoder
+
+SAME_64, SAME_32 = 1e-11, 1e-4  # of the largest number: rounding, over two blocks
+EMBEDDING = "image_embeddings"
+WHOLE = (32, 32)  # the plain twin's logits
+
+
+@pytest.fixture(scope="module")
+def sam():
+    return plain_sam.PlainSam().double()
+
+
+@pytest.fixture(scope="module")
+def embedding():
+    return torch.from_numpy(np.random.default_rng(0).normal(size=(1, 32, 8, 8)))
+
+
+@pytest.fixture(scope="module")
+def decoder(sam):
+    return MaskDecoder(weights_of(sam))
+
+
+def weights_of(sam):
+    weights = {name.removeprefix("mask_decoder."): v for name, v in sam.state_dict().items()}
+    tokens = (weights.pop("iou_token.weight"), weights.pop("mask_tokens.weight"))
+    return weights | {"output_tokens": torch.cat(tokens)}
+
+
+def prompts(count, labels):
+    coords = np.random.default_rng(1).uniform(0, 128, (count, len(labels), 2))
+    return torch.from_numpy(coords), torch.tensor(labels).expand(count, -1)
+
+
+def plainly(sam, embedding, coords, labels):
+    with torch.no_grad():
+        return sam(*plain_sam.inputs(coords, labels, embedding))
+
+
+def assert_same(found, expected, same=SAME_64):
+    for ours, theirs in zip(found, expected, strict=True):
+        theirs = np.asarray(theirs)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=same * np.abs(theirs).max())
+
+
+KINDS = [
+    [1, NO_BOX],
+    [0, 1, 1, NO_BOX],
+    [FIRST_CORNER, SECOND_CORNER],
+    [1, 0, FIRST_CORNER, SECOND_CORNER],
+]
+
+
+@pytest.mark.parametrize("labels", KINDS, ids=str)
+@pytest.mark.parametrize("count", [1, 5])
+def test_it_computes_what_the_plain_twin_does(sam, decoder, embedding, labels, count):
+    coords, labels = prompts(count, labels)
+    logits, quality = plainly(sam, embedding, coords, labels)
+    assert logits.std() > 1
+    with torch.inference_mode():
+        image = decoder.look(embedding[0])
+        levels = decoder.draw(image, coords, labels, True, WHOLE)
+        single = decoder.draw(image, coords, labels, False, WHOLE)
+    assert_same(levels, (logits[:, 1:], quality[:, 1:]))
+    assert_same(single, (logits[:, :1], quality[:, :1]))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 32), (23, 32), (32, 9), (1, 1), (5, 30)])
+def test_only_the_rows_and_columns_that_are_asked_for(decoder, embedding, size):
+    coords, labels = prompts(3, [1, NO_BOX])
+    with torch.inference_mode():
+        image = decoder.look(embedding[0])
+        whole, _ = decoder.draw(image, coords, labels, True, WHOLE)
+        part, _ = decoder.draw(image, coords, labels, True, size)
+    assert part.shape[2:] == size
+    assert_same([part], [whole[:, :, : size[0], : size[1]]])
+
+
+def test_prompts_do_not_see_each_other(decoder, embedding):
+    coords, labels = prompts(6, [1, NO_BOX])
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    with torch.inference_mode():
+        image = decoder.look(embedding[0])
+        one = decoder.draw(image, coords, labels, True, WHOLE)
+        other = decoder.draw(image, coords[order], labels[order], True, WHOLE)
+    assert_same([part[order] for part in one], other)
+
+
+# --- Out of a graph
+
+
+def graph_of(sam, folder, one_prompt=False):
+    plain_sam.export(sam, folder / "decoder.onnx", one_prompt=one_prompt)
+    return GraphDecoder(Graph(folder / "decoder.onnx"))
+
+
+@pytest.mark.parametrize("masks", [slice(None), slice(1, None), slice(2, 3)], ids=str)
+@pytest.mark.parametrize("one_prompt", [False, True])
+def test_an_exported_sam_is_recognised(sam, embedding, tmp_path, masks, one_prompt):
+    """Whatever it gives of its masks, and for however many prompts, all are had for many."""
+    graph = graph_of(plain_sam.PlainSam(masks), tmp_path, one_prompt)
+    quick = quick_decoder(graph, EMBEDDING)
+    assert isinstance(quick, QuickDecoder)
+    coords, labels = prompts(3, [1, NO_BOX])
+    logits, quality = plainly(sam, embedding, coords, labels)
+    image = quick.look({EMBEDDING: embedding.float().numpy()})
+    found = quick.draw(image, coords.float().numpy(), labels.numpy(), True, WHOLE)
+    assert_same(found, (logits[:, 1:], quality[:, 1:]), SAME_32)
+
+
+def test_every_weight_is_read(tmp_path):
+    sam = plain_sam.PlainSam()
+    plain_sam.export(sam, tmp_path / "decoder.onnx", one_prompt=True)
+    weights = read_mask_decoder(tmp_path / "decoder.onnx")
+    for name, expected in weights_of(sam).items():
+        if "mask_downscaling" not in name:
+            np.testing.assert_array_equal(weights[name], expected, err_msg=name)
+
+
+def test_a_graph_that_computes_something_else_is_left_as_it_is(tmp_path):
+    graph_of(plain_sam.PlainSam(), tmp_path)
+    model = onnx.load(tmp_path / "decoder.onnx")
+    for node in model.graph.node:
+        if node.op_type == "Relu":
+            node.op_type = "Tanh"
+    onnx.save(model, tmp_path / "decoder.onnx")
+    assert quick_decoder(GraphDecoder(Graph(tmp_path / "decoder.onnx")), EMBEDDING) is None
+
+
+def test_another_quality_is_another_graph(tmp_path):
+    """Some exports give the stability in place of the predicted IoU."""
+    graph_of(plain_sam.PlainSam(), tmp_path)
+    model = onnx.load(tmp_path / "decoder.onnx")
+    (head,) = (node for node in model.graph.node if "iou_predictions" in node.output)
+    head.output[0] = "quality"
+    model.graph.node.append(onnx.helper.make_node("Sigmoid", ["quality"], ["iou_predictions"]))
+    onnx.save(model, tmp_path / "decoder.onnx")
+    assert quick_decoder(GraphDecoder(Graph(tmp_path / "decoder.onnx")), EMBEDDING) is None
+
+
+def test_weights_that_cannot_be_told_leave_the_graph_as_it_is(tmp_path):
+    graph_of(plain_sam.PlainSam(), tmp_path)
+    model = onnx.load(tmp_path / "decoder.onnx")
+    for tensor in model.graph.initializer:
+        tensor.name = f"w{tensor.name}w"
+    for node in model.graph.node:
+        names = {t.name[1:-1] for t in model.graph.initializer}
+        node.input[:] = [f"w{name}w" if name in names else name for name in node.input]
+    onnx.save(model, tmp_path / "decoder.onnx")
+    assert quick_decoder(GraphDecoder(Graph(tmp_path / "decoder.onnx")), EMBEDDING) is None
+
+
+def test_without_onnx_the_graph_is_run(tmp_path, monkeypatch):
+    graph = graph_of(plain_sam.PlainSam(), tmp_path)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert quick_decoder(graph, EMBEDDING) is None
+
+
+def write_encoder(tiny_sam, folder, cells):
+    """Its embedding is the photo's colours, again and again."""
+    graph = tiny_sam.Graph()
+    small = graph("AveragePool", "image", kernel_shape=[16, 16], strides=[16, 16])
+    embedding = graph("Slice", graph("Concat", *[small] * 11, axis=1), *np.array([[0], [32], [1]]))
+    inputs = {"image": [1, 3, 16 * cells, 16 * cells]}
+    graph.save(folder / "encoder.onnx", inputs, {"out": (embedding, [1, 32, cells, cells])})
+
+
+def test_an_encoder_of_another_model_is_refused(tiny_sam, tmp_path):
+    plain_sam.export(plain_sam.PlainSam(), tmp_path / "decoder.onnx", one_prompt=True)
+    write_encoder(tiny_sam, tmp_path, 4)
+    segmenter = OnnxSegmenter(tmp_path)
+    with pytest.raises(SplatsegError, match=r"takes embeddings \[1, 32, 8, 8\], .*\[1, 32, 4, 4\]"):
+        segmenter.encode(np.zeros((48, 64, 3), dtype=np.uint8))
+
+
+def test_a_segmenter_draws_with_it(tiny_sam, tmp_path, monkeypatch):
+    plain_sam.export(plain_sam.PlainSam(), tmp_path / "decoder.onnx", one_prompt=True)
+    write_encoder(tiny_sam, tmp_path, 8)
+    photo = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+    points = np.random.default_rng(1).uniform(0, 48, (9, 1, 2)).astype(np.float32)
+    boxes = np.array([[5, 6, 40, 30]] * 9, dtype=np.float32)
+
+    def answers():
+        segmenter = OnnxSegmenter(tmp_path)
+        encoded, ones = segmenter.encode(photo), np.ones((9, 1), dtype=np.int64)
+        yield segmenter.predict(encoded, points, ones)
+        yield segmenter.predict(encoded, points, ones, levels=False)
+        yield segmenter.predict(encoded, points, ones, boxes, levels=False)
+
+    quick = list(answers())
+    monkeypatch.setattr("splatseg.models.onnx_sam.quick_decoder", lambda *_: None)
+    for found, expected in zip(quick, answers(), strict=True):
+        assert found.logits.shape == expected.logits.shape
+        assert found.logits.shape[2:] == (24, 32)
+        assert_same(found, expected, SAME_32)

@@ -1,0 +1,158 @@
+"""Which model is taken, and what is said when there is none."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from splatseg.errors import SplatsegError
+from splatseg.models import segmenters as models
+from splatseg.models.onnx_sam import OnnxSegmenter
+from splatseg.models.segmenters import DEFAULT_MODEL, cache_folder, load_segmenter
+
+CPU = torch.device("cpu")
+
+
+class FakeHf:
+    """Stands in for HfSegmenter."""
+
+    def __init__(self, folder, name, device):
+        self.folder, self.name, self.device = folder, name, device
+
+    def encode(self, photo):
+        raise NotImplementedError
+
+    def predict(self, photo, points, labels, boxes=None, *, levels=True):
+        raise NotImplementedError
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    """An empty cache folder, and a hub that has everything."""
+    monkeypatch.setattr(models, "HfSegmenter", FakeHf)
+    monkeypatch.setattr(models, "fetch", lambda model: Path("fetched") / model)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "splatseg" / "models"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_hf(folder):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+def test_a_folder_with_onnx_files(tiny_sam_folder):
+    segmenter = load_segmenter(str(tiny_sam_folder), device=CPU)
+    assert isinstance(segmenter, OnnxSegmenter)
+    assert segmenter.name == "tiny"
+
+
+def test_a_folder_in_hugging_faces_form(tmp_path):
+    folder = write_hf(tmp_path / "my-sam")
+    segmenter = load_segmenter(str(folder), device=CPU)
+    assert isinstance(segmenter, FakeHf)
+    assert (segmenter.folder, segmenter.name, segmenter.device) == (folder, "my-sam", CPU)
+
+
+def test_a_folder_with_both_is_taken_for_its_onnx_files(tiny_sam, tmp_path):
+    folder = tiny_sam.write_tiny_sam(write_hf(tmp_path / "both"))
+    assert isinstance(load_segmenter(str(folder), device=CPU), OnnxSegmenter)
+
+
+def test_a_folder_of_the_name_of_a_model_of_the_hub_wins(tiny_sam, tmp_path, monkeypatch):
+    tiny_sam.write_tiny_sam(tmp_path / "facebook" / "sam-vit-base")
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(load_segmenter("facebook/sam-vit-base", device=CPU), OnnxSegmenter)
+
+
+def test_the_home_folder_is_written_with_a_tilde(tiny_sam, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tiny_sam.write_tiny_sam(tmp_path / "sam")
+    assert load_segmenter("~/sam", device=CPU).name == "sam"
+
+
+def test_an_id_of_the_hub():
+    segmenter = load_segmenter("facebook/sam2.1-hiera-tiny", device=torch.device("cuda"))
+    assert isinstance(segmenter, FakeHf)
+    assert segmenter.folder == Path("fetched/facebook/sam2.1-hiera-tiny")
+    assert segmenter.name == "facebook/sam2.1-hiera-tiny"
+    assert segmenter.device == torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    "model", ["nothing", "./models/sam", "/models/sam", "../sam/b", "a/b/c", "~/sam", "", "C:\\sam"]
+)
+def test_what_is_neither_a_folder_nor_an_id(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(SplatsegError, match=r"(does not exist|holds no model); expected a folder"):
+        load_segmenter(model, device=CPU)
+
+
+def test_files_and_other_folders_are_refused(tiny_sam_folder, tmp_path):
+    with pytest.raises(SplatsegError, match=r"encoder\.onnx is a file; expected a folder"):
+        load_segmenter(str(tiny_sam_folder / "encoder.onnx"), device=CPU)
+    with pytest.raises(SplatsegError, match="holds no model; expected a folder"):
+        load_segmenter(str(tmp_path), device=CPU)
+
+
+def test_without_a_name_the_first_model_of_the_cache(tiny_sam, cache):
+    (cache / "a-file").write_text("")
+    (cache / "b-empty").mkdir()
+    tiny_sam.write_tiny_sam(cache / "d-tiny")
+    write_hf(cache / "e-hf")
+    assert load_segmenter(None, device=CPU).name == "d-tiny"
+    write_hf(cache / "c-hf")
+    assert load_segmenter(None, device=CPU).name == "c-hf"
+
+
+def test_without_a_name_and_a_cache_sam_1_of_the_hub(cache):
+    assert load_segmenter(None, device=CPU).name == DEFAULT_MODEL == "facebook/sam-vit-base"
+    cache.rmdir()
+    assert load_segmenter(None, device=CPU).name == DEFAULT_MODEL
+
+
+def test_without_any_model_both_ways_to_one(monkeypatch, cache):
+    def no_fetch(model):
+        raise SplatsegError(f"{model} is not to be had; expected a network")
+
+    monkeypatch.setattr(models, "fetch", no_fetch)
+    with pytest.raises(SplatsegError) as error:
+        load_segmenter(None, device=CPU)
+    message = str(error.value)
+    for part in (str(cache), "is not to be had)", "splatseg[hf]", "splatseg[sam]", "--model "):
+        assert part in message
+    assert "a network" not in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "expected"),
+    [
+        ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/splatseg/models"),
+        ("linux", {"XDG_CACHE_HOME": ""}, "/home/me/.cache/splatseg/models"),
+        ("darwin", {"XDG_CACHE_HOME": "/x"}, "/home/me/Library/Caches/splatseg/models"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/splatseg/models"),
+        ("win32", {"LOCALAPPDATA": ""}, "/home/me/AppData/Local/splatseg/models"),
+    ],
+)
+def test_the_cache_folder_of_each_system(monkeypatch, platform, variables, expected):
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert cache_folder() == Path(expected)
+
+
+def test_choosing_loads_no_library_that_is_not_needed():
+    code = (
+        "import sys, splatseg.models.segmenters, splatseg.text\n"
+        "print(sorted({'onnxruntime', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,173 @@
+"""Photos come into `images/` unchanged where they can, and what cannot be used is named."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from splatseg.capture.photo import can_read_heic, is_plain
+from splatseg.errors import SplatsegError
+from splatseg.sfm.gather import default_capture, find_photos, gather, is_in_place, natural_key
+
+
+def picture(seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 32, 3), np.uint8))
+
+
+def write(folder: Path, *names: str) -> None:
+    for seed, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(seed).save(path)
+
+
+def gathered(source: Path, root: Path) -> list[str]:
+    return list(gather(source, root, find_photos(source, root), lambda done: None))
+
+
+def files(root: Path) -> list[str]:
+    folder = root / "images"
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_natural_order() -> None:
+    names = ["img10", "img2", "b", "img2b", "10", "9", "a/2", "a/10", "img02"]
+    ordered = sorted(names, key=natural_key)
+    assert ordered == ["9", "10", "a/2", "a/10", "b", "img2", "img02", "img2b", "img10"]
+
+
+def test_plain_photos_are_copied_as_they_are(tmp_path: Path) -> None:
+    source, root = tmp_path / "photos", tmp_path / "capture"
+    write(source, "img10.jpg", "img2.png", "cam0/1.JPG", "cam 1/1.jpeg")
+    assert gathered(source, root) == ["cam0/1.JPG", "cam 1/1.jpeg", "img2.png", "img10.jpg"]
+    assert files(root) == ["cam 1/1.jpeg", "cam0/1.JPG", "img10.jpg", "img2.png"]
+    for name in files(root):
+        original, copy = source / name, root / "images" / name
+        assert copy.read_bytes() == original.read_bytes()
+        assert copy.stat().st_mtime_ns == original.stat().st_mtime_ns
+        assert not copy.samefile(original)
+
+
+def test_others_become_plain(tmp_path: Path) -> None:
+    source, root = tmp_path / "photos", tmp_path / "capture"
+    write(source, "a.webp", "b.tif", "c.bmp")
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    picture().save(source / "d.jpg", exif=turned)
+    picture().convert("CMYK").save(source / "e.jpg")
+    picture().convert("P").save(source / "f.png")
+    Image.fromarray(np.arange(768, dtype=np.uint16).reshape(24, 32) * 80).save(source / "g.png")
+    expected = ["a.jpg", "b.png", "c.png", "d.jpg", "e.jpg", "f.png", "g.png"]
+    assert gathered(source, root) == expected == files(root)
+    assert all(is_plain(root / "images" / name) for name in expected)
+    with Image.open(root / "images" / "b.png") as image:
+        assert (np.asarray(image) == np.asarray(picture(1))).all()
+    with Image.open(root / "images" / "d.jpg") as image:
+        assert image.size == (24, 32)
+
+
+def test_only_what_is_new_is_copied_again(tmp_path: Path) -> None:
+    source, root = tmp_path / "photos", tmp_path / "capture"
+    write(source, "a.jpg", "b.webp", "c.png")
+    gathered(source, root)
+    for name in files(root):  # so that it shows which ones are written anew
+        stat = (root / "images" / name).stat()
+        (root / "images" / name).write_bytes(b"seen")
+        os.utime(root / "images" / name, ns=(0, stat.st_mtime_ns))
+    write(source, "d.jpg")
+    os.utime(source / "b.webp", ns=(0, 10**18))
+    gathered(source, root)
+    new = [name for name in files(root) if (root / "images" / name).read_bytes() != b"seen"]
+    assert new == ["b.jpg", "d.jpg"]
+
+
+def test_hidden_files_other_files_and_the_capture_itself_are_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, "a.jpg", "b.jpg", "c.jpg", "._a.jpg", ".thumbnails/a.jpg")
+    (tmp_path / "notes.txt").write_text("no photo")
+    (tmp_path / "folder.jpg").mkdir()
+    root = tmp_path / "capture"
+    assert gathered(tmp_path, root) == gathered(tmp_path, root) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+@pytest.mark.parametrize("place", [".", "images", "images/cam0"])
+def test_a_captures_own_photos_stay_where_they_are(place: str, tmp_path: Path) -> None:
+    write(tmp_path / "images", "cam0/1.jpg", "cam0/2.jpg", "cam0/3.jpg")
+    before = [(tmp_path / "images" / name).stat() for name in files(tmp_path)]
+    assert is_in_place(tmp_path / place, tmp_path)
+    assert gathered(tmp_path / place, tmp_path) == ["cam0/1.jpg", "cam0/2.jpg", "cam0/3.jpg"]
+    assert [(tmp_path / "images" / name).stat().st_ino for name in files(tmp_path)] == [
+        stat.st_ino for stat in before
+    ]
+    assert not is_in_place(tmp_path / "elsewhere", tmp_path)
+
+
+def test_photos_beside_no_images_folder(tmp_path: Path) -> None:
+    write(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    with pytest.raises(SplatsegError, match=r"is to be the capture but has no images folder"):
+        find_photos(tmp_path, tmp_path)
+
+
+def test_where_the_capture_goes(tmp_path: Path) -> None:
+    write(tmp_path, "desk/a.jpg", "made/images/a.jpg", "walk.1.mp4.jpg")
+    assert default_capture(tmp_path / "desk") == tmp_path / "desk-capture"
+    assert default_capture(tmp_path / "made") == tmp_path / "made"
+    assert default_capture(tmp_path / "made" / "images") == tmp_path / "made"
+    assert default_capture(tmp_path / "walk.1.mp4.jpg") == tmp_path / "walk.1.mp4-capture"
+
+
+def test_broken_files_are_named_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, root = tmp_path / "photos", tmp_path / "capture"
+    write(source, "a.jpg", "b.jpg", "c.jpg")
+    (source / "text.jpg").write_text("no photo")
+    (source / "cut.jpg").write_bytes((source / "a.jpg").read_bytes()[:700])
+    (source / "empty.png").touch()
+    assert gathered(source, root) == ["a.jpg", "b.jpg", "c.jpg"] == files(root)
+    assert len(caplog.messages) == 3
+    for name, message in zip(("cut.jpg", "empty.png", "text.jpg"), caplog.messages, strict=True):
+        assert f"{name} cannot be read as a photo" in message
+        assert message.endswith("it is left out")
+
+
+def test_too_few(tmp_path: Path) -> None:
+    source = tmp_path / "photos"
+    with pytest.raises(SplatsegError, match=r"photos does not exist; expected a folder"):
+        find_photos(source, tmp_path / "capture")
+    write(source, "a.jpg", "b.jpg")
+    with pytest.raises(SplatsegError, match=r"has 2 photos; expected at least 3"):
+        gathered(source, tmp_path / "capture")
+    (source / "c.jpg").touch()
+    with pytest.raises(SplatsegError, match=r"has 2 photos and 1 that cannot be read"):
+        gathered(source, tmp_path / "capture")
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_two_photos_of_one_frame(in_place: bool, tmp_path: Path) -> None:
+    root = tmp_path / "capture"
+    source = root / "images" if in_place else tmp_path / "photos"
+    write(source, "x/a.jpg", "x/a.png", "x/b.jpg")
+    with pytest.raises(SplatsegError, match=r"a\.jpg and a\.png would both be the frame x/a; rem"):
+        gathered(source, root)
+
+
+def test_formats_that_pycolmap_cannot_read_are_not_used_in_place(tmp_path: Path) -> None:
+    write(tmp_path / "images", "a.jpg", "b.jpg", "c.webp")
+    with pytest.raises(SplatsegError, match=r"c\.webp must be converted.*move the photos"):
+        gathered(tmp_path, tmp_path)
+
+
+def test_heic_without_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    can_read_heic.cache_clear()
+    source = tmp_path / "photos"
+    write(source, "a.jpg", "b.jpg", "c.jpg")
+    for name in ("d.HEIC", "e.heic"):
+        (source / name).touch()
+    with pytest.raises(SplatsegError, match=r"d\.HEIC is one of 2 HEIC.*pip install pillow-heif"):
+        gathered(source, tmp_path / "capture")
+    can_read_heic.cache_clear()
+    assert not (tmp_path / "capture").exists()

@@ -1,0 +1,247 @@
+"""pycolmap places the photos of a tiny scene; what was found before is not done again."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+import pytest
+from builders import textured_scene as scene
+
+from splatseg.capture import Capture, load_capture
+from splatseg.errors import SplatsegError
+from splatseg.sfm import reconstruction
+from splatseg.sfm.reconstruction import (
+    CameraSharing,
+    choose_pairs,
+    find_features,
+    find_poses,
+    match,
+    prepare,
+    read_record,
+    state_of,
+    without_features,
+    without_matches,
+    write_model,
+)
+
+VIEWS = 8
+DEGREES = 0.5  # median rotation error of 320 x 240 photos; 0.1 is usual
+SHARE = 0.01  # of the distance between cameras
+
+
+def nothing(done: int) -> None:
+    """A report that nobody listens to."""
+
+
+def photos_of(root: Path) -> list[str]:
+    folder = root / "images"
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def reconstruct(
+    root: Path, sharing: CameraSharing = "auto", report: Callable[[int], None] = nothing
+) -> dict[str, Any]:
+    """All steps; the record, and what was left to do."""
+    work = prepare(root, photos_of(root), sharing, 1)
+    new = without_features(work)
+    find_features(work, new, report)
+    pairs = choose_pairs(work)
+    unmatched = without_matches(work, pairs)
+    match(work, unmatched, report)
+    record = write_model(work, find_poses(work, pairs, report))
+    return record | {"new": new, "matched": len(unmatched)}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A capture with poses: read it, or take `copy`."""
+    root = tmp_path_factory.mktemp("made")
+    scene.write_photos(root / "images", range(VIEWS))
+    reconstruct(root)
+    return root
+
+
+@pytest.fixture
+def copy(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "copy"))
+
+
+def pose_errors(capture: Capture) -> tuple[float, float]:
+    """Largest errors of relative rotation, in degrees, and of distance, as a share."""
+    found = [frame.camera.cam_from_world.numpy() for frame in capture.frames]
+    views = [int(frame.name.split("_")[1]) for frame in capture.frames]
+    known = [scene.camera(view) for view in views]
+    turns, ratios = [], []
+    for i in range(len(views)):
+        for j in range(i):
+            a, b = (p[i][:3, :3] @ p[j][:3, :3].T for p in (found, known))
+            turns.append(math.degrees(math.acos(min(1.0, (np.trace(a @ b.T) - 1) / 2))))
+            ends = [[-p[k][:3, :3].T @ p[k][:3, 3] for k in (i, j)] for p in (found, known)]
+            lengths = [float(np.linalg.norm(a - b)) for a, b in ends]
+            ratios.append(lengths[0] / lengths[1])
+    return max(turns), float(np.ptp(ratios) / np.mean(ratios))
+
+
+def test_poses_are_those_that_the_photos_were_made_from(made: Path) -> None:
+    capture = load_capture(made)
+    assert len(capture.frames) == VIEWS and len(capture.points) > 200
+    degrees, share = pose_errors(capture)
+    assert degrees < DEGREES and share < SHARE * VIEWS
+    assert abs(capture.frames[0].lens.pinhole()[0] / scene.FOCAL - 1) < 0.02
+
+
+def test_points_have_the_photos_colours(made: Path) -> None:
+    assert np.ptp(load_capture(made).colors.astype(int), axis=0).min() > 100
+
+
+def test_record_names_what_it_was_made_from(made: Path) -> None:
+    record = read_record(made)
+    assert record is not None
+    assert record["state"] == state_of(made, photos_of(made), "auto")
+    assert (record["photos"], record["registered"]) == (VIEWS, VIEWS)
+    assert record["unregistered"] == [] and record["other_models"] == []
+    assert 0 < record["reprojection_error"] < 1
+    assert read_record(made / "images") is None
+
+
+def test_the_same_again_does_nothing_again_and_gives_the_same(copy: Path, made: Path) -> None:
+    record = reconstruct(copy)
+    assert record["new"] == [] and record["matched"] == 0
+    for name in ("images.bin", "points3D.bin", "cameras.bin"):
+        path = Path("sparse", "0", name)
+        assert (copy / path).read_bytes() == (made / path).read_bytes()
+
+
+def test_added_and_replaced_photos_alone_are_new(copy: Path) -> None:
+    scene.write_photos(copy / "images", range(VIEWS, VIEWS + 1))
+    replaced = copy / "images" / "view_2.png"
+    os.utime(replaced, ns=(0, replaced.stat().st_mtime_ns + 1))
+    record = reconstruct(copy)
+    assert record["new"] == ["view_2.png", "view_8.png"]
+    assert record["matched"] == (VIEWS - 1) + VIEWS
+    assert record["registered"] == VIEWS + 1
+
+
+def test_removed_photos_and_other_cameras_keep_the_features(copy: Path) -> None:
+    (copy / "images" / "view_0.png").unlink()
+    record = reconstruct(copy, "photo")
+    assert record["new"] == [] and record["registered"] == record["cameras"] == VIEWS - 1
+    assert record["matched"] == math.comb(VIEWS - 1, 2)  # verified again with these cameras
+
+
+def test_an_interruption_loses_nothing_and_pycolmap_is_quiet(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scene.write_photos(tmp_path / "images", range(6))
+
+    def interrupt(at: int) -> Callable[[int], None]:
+        def report(done: int) -> None:
+            if done >= at:
+                raise KeyboardInterrupt
+
+        return report
+
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct(tmp_path, report=interrupt(2))
+    work = prepare(tmp_path, photos_of(tmp_path), "auto", 1)
+    left = without_features(work)
+    assert 0 < len(left) < 6
+    find_features(work, left, nothing)
+    pairs = choose_pairs(work)
+    match(work, pairs[:4], nothing)
+    assert without_matches(work, pairs) == pairs[4:]
+    match(work, pairs[4:], nothing)
+    with pytest.raises(KeyboardInterrupt):
+        find_poses(work, pairs, interrupt(3))
+    assert not (tmp_path / "sparse").exists()
+    assert reconstruct(tmp_path)["registered"] == 6
+    assert capfd.readouterr() == ("", "")
+
+
+def test_two_places_give_the_larger_and_name_the_rest(copy: Path, tmp_path: Path) -> None:
+    scene.write_photos(tmp_path / "other", range(4), scene=1)
+    shutil.copytree(tmp_path / "other", copy / "images" / "other place")
+    record = reconstruct(copy)
+    assert record["registered"] == VIEWS
+    assert record["unregistered"] == [f"other place/view_{i}.png" for i in range(4)]
+    assert record["other_models"] == [4]
+    assert len(load_capture(copy).frames) == VIEWS
+
+
+def test_photos_that_show_nothing_in_common(tmp_path: Path) -> None:
+    for number in range(3):
+        scene.write_photos(tmp_path / "images" / str(number), range(1), scene=number)
+    with pytest.raises(SplatsegError, match=r"no poses were found for the 3 photos.*two thirds"):
+        reconstruct(tmp_path)
+    assert not (tmp_path / "sparse").exists()
+
+
+def test_photos_without_features(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    black = np.zeros((120, 160, 3), np.uint8)
+    for name in "abc":
+        scene.Image.fromarray(black).save(tmp_path / "images" / f"{name}.png")
+    with pytest.raises(SplatsegError, match="no poses were found"):
+        reconstruct(tmp_path)
+
+
+def test_many_photos_are_matched_with_neighbours_and_lookalikes(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconstruction, "ALL_PAIRS_UP_TO", VIEWS - 1)
+    pairs = choose_pairs(prepare(made, photos_of(made), "auto", 1))
+    assert {(i, i + 1) for i in range(1, VIEWS)} <= set(pairs)
+    assert len(pairs) == len(set(pairs)) <= math.comb(VIEWS, 2)
+    assert all(1 <= i < j <= VIEWS for i, j in pairs)
+
+
+def cameras_of(root: Path) -> list[pycolmap.Camera]:
+    with pycolmap.Database.open(root / ".splatseg" / "reconstruction" / "database.db") as database:
+        return database.read_all_cameras()
+
+
+@pytest.mark.parametrize(("sharing", "count"), [("auto", 2), ("folder", 3), ("photo", 14)])
+def test_cameras_are_shared(sharing: CameraSharing, count: int, tmp_path: Path) -> None:
+    exif = scene.Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 26  # the focal length on 35 mm film
+    grey = scene.Image.new("L", (80, 60))
+    for folder, size, saving in (("a", 11, {}), ("b", 1, {}), ("c", 2, {"exif": exif})):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        for number in range(size):
+            grey.save(tmp_path / "images" / folder / f"{number}.jpg", **saving)
+    prepare(tmp_path, photos_of(tmp_path), sharing, 1)
+    cameras = cameras_of(tmp_path)
+    assert len(cameras) == count
+    known = [camera for camera in cameras if camera.has_prior_focal_length]
+    assert [round(camera.mean_focal_length(), 1) for camera in known] == [60.1] * (
+        2 if sharing == "photo" else 1
+    )
+    models = {camera.model.name for camera in cameras}
+    assert models == ({"SIMPLE_RADIAL"} if sharing == "photo" else {"OPENCV", "SIMPLE_RADIAL"})
+
+
+def test_half_a_state_is_begun_again(copy: Path) -> None:
+    state = copy / ".splatseg" / "reconstruction" / "state.json"
+    state.write_bytes(state.read_bytes()[:50])
+    work = prepare(copy, photos_of(copy), "auto", 1)
+    assert len(without_features(work)) == VIEWS
+    assert json.loads(state.read_bytes()) == state_of(copy, photos_of(copy), "auto")
+
+
+def test_a_damaged_database_is_named(copy: Path) -> None:
+    database = copy / ".splatseg" / "reconstruction" / "database.db"
+    database.write_bytes(b"no database" * 1000)
+    with pytest.raises(SplatsegError, match=r"database\.db .* begin anew with --restart"):
+        reconstruct(copy)
+
+
+def test_an_old_pycolmap(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(pycolmap, "match_image_pairs")
+    with pytest.raises(SplatsegError, match=r"needs pycolmap 4 or later, but .* -U pycolmap"):
+        prepare(made, photos_of(made), "auto", 1)
