@@ -1,4 +1,4 @@
-"""Objects edited: one recoloured, one removed, one moved and turned.
+"""Objects edited: one recolored, one removed, one moved and turned.
 
 python examples/04_edit.py [SCENE FOLDER]        after 01_demo.py; else out/demo out/04_edit
 """
@@ -16,7 +16,7 @@ from splatseg import (
     find_unseen,
     load_scene,
     moved,
-    recoloured,
+    recolored,
     removed,
     save_scene,
 )
@@ -37,7 +37,7 @@ def edit(scene_folder: Path, folder: Path) -> None:
     scene = load_scene(scene_folder)
     picker = Picker(scene)
     drill, apple, banana = (picker.pick(clicks).weights for clicks in (DRILL, APPLE, BANANA))
-    blue = recoloured(scene, drill, torch.tensor([0.1, 0.3, 0.9]), strength=0.6)
+    blue = recolored(scene, drill, torch.tensor([0.1, 0.3, 0.9]), strength=0.6)
     without = removed(scene, apple)
     unseen = find_unseen(scene.gaussians, apple, without.gaussians, scene.frames)
     print(f"{unseen.share:.0%} of what the apple covered was never photographed")
@@ -46,7 +46,7 @@ def edit(scene_folder: Path, folder: Path) -> None:
     save_scene(folder / "without_apple", without)
     frame = frame_named(scene.frames, FRAME)
     cells = [rendered_color(each, frame) for each in (scene, blue, without, raised)]
-    captions = ["as it was", "recoloured", "removed", "moved"]
+    captions = ["as it was", "recolored", "removed", "moved"]
     Image.fromarray(contact_sheet([cells], captions, 360)).save(folder / "picture.png")
 
 

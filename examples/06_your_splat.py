@@ -2,7 +2,7 @@
 
     python examples/06_your_splat.py [PLY FOLDER]        else out/demo/scene.ply out/06_your_splat
 
-Geometry and colours stay as they are. It needs the photos' poses in the PLY's own coordinates.
+Geometry and colors stay as they are. It needs the photos' poses in the PLY's own coordinates.
 """
 
 import sys

@@ -3,8 +3,8 @@
 // A Gaussian reaches a pixel where alpha >= 1/255, i.e. inside the ellipse
 //   u² + w² <= log2(255 opacity),  u = xx dx + xy dy,  w = yy dy    (see Splat in view.h).
 // Its exact bounding box gives the candidate tiles; in each, the sixteen 4x4 blocks are tested at
-// once: the smallest u² + w² over a block's pixel centres lies on the block's edge nearest to the
-// centre, so two clamped candidates (one per axis) bound it. Gaussians are visited in depth order,
+// once: the smallest u² + w² over a block's pixel centers lies on the block's edge nearest to the
+// center, so two clamped candidates (one per axis) bound it. Gaussians are visited in depth order,
 // so that a counting scatter leaves every tile's list sorted.
 #include "kernels.h"
 #include "simd.h"
@@ -116,7 +116,7 @@ struct BlockTest {
       : xx(set1(s.xx)), xy(set1(s.xy)), yy(set1(s.yy)), y_per_x(set1(f.y_per_x)),
         x_per_y(set1(f.x_per_y)), edge(set1(s.log2_opacity - LOG2_MIN_ALPHA + EXTENT_SLACK)) {}
 
-  // left, top: offset of each block's first pixel centre from the Gaussian's centre.
+  // left, top: offset of each block's first pixel center from the Gaussian's center.
   SPLATSEG_INLINE_MEMBER unsigned touched(F left, F top) const {
     const F span = set1(BLOCK - 1), right = left + span, bottom = top + span;
     const F near_x = clamp(zero(), left, right), near_y = clamp(zero(), top, bottom);

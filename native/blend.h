@@ -22,12 +22,12 @@ SPLATSEG_INLINE F alpha_of(F log2_alpha) {
 constexpr int MOMENTS = 6;  // that the geometry needs: see blend_backward.cpp
 constexpr int wide(int channels) { return channels / LANES; }  // groups of sixteen channels
 
-// From the moments of v to the gradients of centre, conic and opacity.
+// From the moments of v to the gradients of center, conic and opacity.
 SPLATSEG_INLINE void add_geometry(const Splat& s, const float* m, int64_t i,
                                     const BlendGradients& out) {
   const float xx = s.xx * s.xx / HALF_LOG2_E, xy = s.xx * s.xy / HALF_LOG2_E;
   const float yy = (s.xy * s.xy + s.yy * s.yy) / HALF_LOG2_E;
-  // dx = pixel - centre, so the centre's gradient is conic * sum v d.
+  // dx = pixel - center, so the center's gradient is conic * sum v d.
   out.means2d[2 * i] += xx * m[1] + xy * m[2];
   out.means2d[2 * i + 1] += xy * m[1] + yy * m[2];
   out.conics[3 * i] -= 0.5f * m[3];

@@ -157,7 +157,7 @@ SPLATSEG_INLINE void add_wide(const BlockGradient<C>& gradient, const float* w, 
   }
 }
 
-// Moments of v over a block's pixels about the block's centre: 1, x, y, x², xy, y². Lanes are
+// Moments of v over a block's pixels about the block's center: 1, x, y, x², xy, y². Lanes are
 // Gaussians.
 struct Moments {
   F m, x, y, xx, xy, yy;
@@ -176,7 +176,7 @@ SPLATSEG_INLINE void add_row(const F* v, float y, Moments& sum) {
   sum.yy = fma(set1(y * y), m, sum.yy);
 }
 
-// The same about the Gaussians' centres; (dx, dy) is from there to the block's centre.
+// The same about the Gaussians' centers; (dx, dy) is from there to the block's center.
 SPLATSEG_INLINE void shift(const Moments& at_block, F dx, F dy, F* out) {
   out[0] = at_block.m;
   out[1] = fma(dx, at_block.m, at_block.x);

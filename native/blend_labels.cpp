@@ -12,7 +12,7 @@ struct LabelSums {
   float* sums;  // LANES for each name
   int count, last;
 
-  // Where the sums of a label begin. Neighbours in depth mostly share theirs.
+  // Where the sums of a label begin. Neighbors in depth mostly share theirs.
   SPLATSEG_INLINE_MEMBER float* of(float name) {
     if (count > 0 && names[last] == name) return sums + last * LANES;
     for (last = 0; last < count; last++)

@@ -1,12 +1,12 @@
 // Projection: 3D Gaussians to 2D Gaussians, sixteen at a time, and its gradient.
 //
 //   x_c = R m + t                                    camera coordinates (X, Y, Z)
-//   (u, v) = (fx X/Z + cx, fy Y/Z + cy)              centre in the image
+//   (u, v) = (fx X/Z + cx, fy Y/Z + cy)              center in the image
 //   J = [fx/Z 0 -fx tx/Z; 0 fy/Z -fy ty/Z]           Jacobian there; tx = X/Z, ty = Y/Z, clamped so
 //                                                    that grazing Gaussians do not explode
 //   A = J R Q S,  covariance = A A^T + BLUR I        Q: rotation of the quaternion, S: scales
 //   conic = covariance^-1
-//   colour = max(0, 0.5 + sum_k Y_k(direction) sh_k) direction from the camera centre to m
+//   color = max(0, 0.5 + sum_k Y_k(direction) sh_k) direction from the camera center to m
 //
 // EWA splatting (Zwicker 2001) as 3D Gaussian Splatting (Kerbl 2023) uses it. Arrays are read and
 // written Gaussian by Gaussian and transposed here into one vector per component.
@@ -166,7 +166,7 @@ SPLATSEG_INLINE Vec3 view_direction(const splatseg_gaussians& g, const splatseg_
   F mean[3];
   transpose_in<3>(g.means + 3 * first, lanes, 3, mean);
   const Vec3 d = Vec3{mean[0], mean[1], mean[2]} - vec(camera.position);
-  // The floor only avoids 0/0 for a Gaussian exactly at the camera centre.
+  // The floor only avoids 0/0 for a Gaussian exactly at the camera center.
   *inv_distance = set1(1.f) / sqrt(max(dot(d, d), set1(1e-30f)));
   return *inv_distance * d;
 }
@@ -256,7 +256,7 @@ void project(const splatseg_gaussians& g, const splatseg_camera& camera,
 
 namespace {
 
-// Gradient through the SH colour; returns its part for the mean.
+// Gradient through the SH color; returns its part for the mean.
 Vec3 color_backward(const splatseg_gaussians& g, const splatseg_camera& camera, int64_t first,
                     int lanes, M valid, const float* grad_colors, float* grad_sh) {
   F basis[MAX_SH], weight[MAX_SH], inv_distance, grad_color[3];
@@ -283,7 +283,7 @@ Vec3 color_backward(const splatseg_gaussians& g, const splatseg_camera& camera, 
   return inv_distance * (on_direction - dot(d, on_direction) * d);
 }
 
-// Gradient of the rotation matrix (rows) to the stored quaternion, through its normalisation.
+// Gradient of the rotation matrix (rows) to the stored quaternion, through its normalization.
 SPLATSEG_INLINE void quat_backward(const Projection& p, const Vec3* g, F* grad_quat) {
   const F two = set1(2.f);
   const F w = p.quat[0], x = p.quat[1], y = p.quat[2], z = p.quat[3];
@@ -306,7 +306,7 @@ struct GeometryGradients {
   F quat[4];
 };
 
-// From the conic and the centre back to camera position, scales and rotation.
+// From the conic and the center back to camera position, scales and rotation.
 SPLATSEG_INLINE GeometryGradients geometry_backward(const Projection& p,
                                                     const splatseg_camera& camera,
                                                     const F* grad_mean2d, const F* grad_conic,
@@ -350,7 +350,7 @@ SPLATSEG_INLINE GeometryGradients geometry_backward(const Projection& p,
   return out;
 }
 
-// False for sixteen Gaussians whose gradients are all zero: out of sight, like their neighbours in
+// False for sixteen Gaussians whose gradients are all zero: out of sight, like their neighbors in
 // Morton order.
 bool has_gradient(const splatseg_projected& grad, int64_t first, int lanes) {
   const struct { const float* rows; int width; } arrays[] = {

@@ -224,7 +224,7 @@ SPLATSEG_INLINE void transpose(F* rows) {
   }
 }
 
-#else  // portable: plain loops that a compiler can vectorise
+#else  // portable: plain loops that a compiler can vectorize
 
 struct F { float v[LANES]; };
 struct M { int32_t v[LANES]; };  // 0 or -1
@@ -303,7 +303,7 @@ SPLATSEG_INLINE F clamp(F x, F low, F high) { return min(high, max(low, x)); }
 
 // 2^q for q in [-126, 126]: adding 1.5 * 2^23 (or 2^19) rounds q to a whole number (of sixteenths)
 // and leaves it in the low mantissa bits; the rest f goes into a minimax polynomial with p(0) = 1.
-// -ffast-math would optimise this away.
+// -ffast-math would optimize this away.
 #if defined(SPLATSEG_AVX512)
 SPLATSEG_INLINE F exp2(F q) {  // relative error below 6e-7
   const F magic = set1(786432.f);

@@ -1,7 +1,7 @@
 /* The C ABI of the native engine: plain pointers and sizes, so that no Python or torch ABI is linked.
  *
  * All arrays are dense, row-major float32 unless said otherwise; n is the number of Gaussians.
- * Images are planar: channel, row, column. Pixel (0, 0) has its centre at (0.5, 0.5).
+ * Images are planar: channel, row, column. Pixel (0, 0) has its center at (0.5, 0.5).
  * Functions that return int return 0 on success and SPLATSEG_OUT_OF_MEMORY when memory ran out.
  */
 #pragma once
@@ -24,7 +24,7 @@ extern "C" {
 typedef struct {
   float rotation[9];
   float translation[3];
-  float position[3]; /* camera centre in the world */
+  float position[3]; /* camera center in the world */
   float fx, fy, cx, cy;
   float near_plane; /* Gaussians closer than this along the optical axis are not drawn */
   int32_t width, height;

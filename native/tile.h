@@ -8,10 +8,10 @@ namespace splatseg {
 namespace SPLATSEG_ISA {
 namespace {
 
-// Coordinates inside a tile are relative to the centre of its first pixel.
+// Coordinates inside a tile are relative to the center of its first pixel.
 struct TilePlace {
   int column, row;   // of the tile
-  float left, top;   // image coordinates of its first pixel's centre
+  float left, top;   // image coordinates of its first pixel's center
 
   TilePlace(const View& view, int tile)
       : column(tile % view.tiles_x), row(tile / view.tiles_x),
@@ -33,7 +33,7 @@ SPLATSEG_INLINE BlockLanes block_lanes(int block) {
 }
 
 // A Gaussian in tile coordinates, where log2(alpha) = log2_opacity - u² - w² with
-// u = xx X + xy Y + u0 and w = yy Y + w0: the centre is folded into u0 and w0.
+// u = xx X + xy Y + u0 and w = yy Y + w0: the center is folded into u0 and w0.
 struct Staged {
   float xx, xy, u0, yy, w0, log2_opacity, x, y;
 };

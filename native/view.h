@@ -55,7 +55,7 @@ static inline T* extend(Buffer<T>& buffer, size_t used, size_t count) {
   return buffer.data;
 }
 
-// alpha = 2^(log2_opacity - (xx dx + xy dy)² - (yy dy)²), with dx, dy from the centre (x, y):
+// alpha = 2^(log2_opacity - (xx dx + xy dy)² - (yy dy)²), with dx, dy from the center (x, y):
 // [xx xy; 0 yy] is the Cholesky factor of half the conic, in base 2.
 struct Splat {
   float x, y, xx, xy, yy, log2_opacity, opacity, padding;
@@ -76,7 +76,7 @@ struct Entry {
 struct Hit {
   uint32_t gaussian;
   union { float alpha, v; };
-  float weight, dx, dy;  // alpha times transmittance; offset from the Gaussian's centre
+  float weight, dx, dy;  // alpha times transmittance; offset from the Gaussian's center
 };
 
 struct View {

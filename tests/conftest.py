@@ -89,7 +89,7 @@ def scene_copy(trained_folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def balls() -> dict[int, tuple[tuple[float, float, float], float]]:
-    """Centre and radius of each object of the truth."""
+    """Center and radius of each object of the truth."""
     return {k: (CENTERS[k - 1], RADII[k - 1]) for k in (1, 2, 3)}
 
 

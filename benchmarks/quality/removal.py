@@ -48,7 +48,7 @@ from splatseg.viz.pictures import captioned_sheet, save_image, scaled, to_uint8
 TABLE = RECORDS / "removal"
 SIZE = (320, 240)  # of the composed photos
 OBJECT_SHARE = 0.5  # of a Gaussian's votes, and of what covers a pixel, that make it the object's
-MARGIN = 0.01  # metres around an object's true box, in which its Gaussians lie
+MARGIN = 0.01  # meters around an object's true box, in which its Gaussians lie
 KINDS = ("with", "without")  # the object
 OPENGL = torch.diag(torch.tensor([1.0, -1, -1, 1], dtype=torch.float64))  # nerfstudio's axes
 RING = 6  # pixels around the footprint
@@ -65,7 +65,7 @@ class Case:
     source: str
     object_id: int
     spot: tuple[float, float, float]
-    """Where the middle of its foot comes to stand, metres."""
+    """Where the middle of its foot comes to stand, meters."""
     turn: float
     """About the vertical, degrees."""
 

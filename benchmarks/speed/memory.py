@@ -261,10 +261,10 @@ def one_epoch(views: TrainingViews, epoch: int) -> dict[str, float]:
         views.photo(frame)
         photographed = time.perf_counter()
         views.labels(frame)
-        labelled = time.perf_counter()
+        labeled = time.perf_counter()
         took["frame_at"].append(found - started)
         took["photo"].append(photographed - found)
-        took["labels"].append(labelled - photographed)
+        took["labels"].append(labeled - photographed)
     seconds = {"seconds": time.perf_counter() - began}
     return seconds | {f"{name}_ms": 1000 * float(np.mean(times)) for name, times in took.items()}
 
@@ -373,8 +373,8 @@ def array_bytes(gaussians: Gaussians, capture: Capture) -> dict[str, Any]:
     by_pixel = {
         "photo, kept as bytes": capture.image(frame).nbytes,
         "photo, as the loss reads it": 4 * capture.image(frame).size,
-        "colours, alpha": total([colors.image, colors.alpha]),
-        "gradient of colours": total([colors.image.grad]),
+        "colors, alpha": total([colors.image, colors.alpha]),
+        "gradient of colors": total([colors.image.grad]),
         "features, alpha": total([features.image, features.alpha]),
         "gradient of features": total([features.image.grad]),
     }

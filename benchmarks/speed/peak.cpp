@@ -29,7 +29,7 @@ constexpr int64_t FMA_STEPS = 4'000'000;
 constexpr int64_t ARRAY_BYTES = int64_t{256} << 20;  // of each of two arrays: beyond any cache
 constexpr int ROUNDS = 40;
 
-volatile float sink;  // keeps results that nobody wants from being optimised away
+volatile float sink;  // keeps results that nobody wants from being optimized away
 
 double cpu_seconds() {
   timespec t;
@@ -80,7 +80,7 @@ int64_t copy(Share& s) {
   return 2 * s.a.size() * VECTOR_BYTES;
 }
 
-// In place, as an optimiser does: the only one whose writes fetch nothing from memory.
+// In place, as an optimizer does: the only one whose writes fetch nothing from memory.
 int64_t update(Share& s) {
   const Vector factor = Vector{} + 0.999f;
   for (Vector& value : s.a) value *= factor;

@@ -27,7 +27,7 @@ STAGES = {
     "L1 + SSIM with gradient": ("render/native.py", "photometric_parts", 0),
     "Adam": ("adam.py", "adam_steps", 0),
     "contrastive loss, forward": ("losses/contrastive.py", "contrastive_loss", 0),
-    "spatial regulariser": ("losses/spatial.py", "spatial_similarity_loss", 0),
+    "spatial regularizer": ("losses/spatial.py", "spatial_similarity_loss", 0),
     "density control": ("training/density.py", "densify", 0),
     "photos and masks": ("training/views.py", ("photo", "labels"), 0),
     "checkpoints and saving": ("splatseg/files.py", "write_tensors", 0),

@@ -33,7 +33,7 @@ from splatseg.training.step import GEOMETRY
 WIDTH, HEIGHT, FOCAL = 640, 480, 525.0
 DEPTHS = (2.0, 6.0)
 OPACITIES = (0.1, 0.9)
-OUTSIDE = 0.03  # of the image size: how far centres spread beyond each edge
+OUTSIDE = 0.03  # of the image size: how far centers spread beyond each edge
 MEDIAN_SCALE, SPREAD = 0.0115, 0.45  # log-normal; makes the mean 3-sigma radius 7.5 pixels
 SH_COEFFICIENTS, SH_REST = 16, 0.05  # degree 3; standard deviation of those after the first
 FEATURES = 16
@@ -175,7 +175,7 @@ class Work:
 # degree 5, the clamp.
 ALPHA_FLOPS = 2 + 8 + 13 + 1
 WEIGHT_FLOPS = 1 + 2  # alpha times transmittance; the transmittance behind it
-GEOMETRY_FLOATS = 6  # of a projected Gaussian: centre, conic, opacity
+GEOMETRY_FLOATS = 6  # of a projected Gaussian: center, conic, opacity
 
 
 def project_forward_work(w: Workload) -> Work:

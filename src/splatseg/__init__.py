@@ -17,7 +17,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from splatseg.capture import Capture, load_capture
-from splatseg.editing.edits import extracted, hidden, moved, recoloured, removed
+from splatseg.editing.edits import extracted, hidden, moved, recolored, removed
 from splatseg.editing.unobserved import find_unseen
 from splatseg.errors import NothingFound, SplatsegError
 from splatseg.export.boxes import boxes_around, boxes_of, write_boxes
@@ -70,7 +70,7 @@ __all__ = [
     "moved",
     "picture",
     "read_ply",
-    "recoloured",
+    "recolored",
     "removed",
     "save_scene",
     "save_selection",

@@ -2,7 +2,7 @@
 
 Signatures, shapes, types and conventions are those of gsplat 1.5.3; the mathematics is the
 reference's. It is stricter than gsplat: arguments that a kernel would misread fail, what gsplat
-leaves uninitialised is NaN, and of Gaussians that are not finite it makes the worst: they cover the
+leaves uninitialized is NaN, and of Gaussians that are not finite it makes the worst: they cover the
 image.
 """
 
@@ -18,7 +18,7 @@ from splatseg.render import reference
 ALPHA_THRESHOLD = 1 / 255
 MIN_TRANSMITTANCE = 1e-4
 MAX_RADIUS = 2**31 - 1  # what CUDA makes of infinity as an int32
-# Beyond these a kernel's colours are padded to the next power of two, or refused.
+# Beyond these a kernel's colors are padded to the next power of two, or refused.
 SUPPORTED_CHANNELS = range(1, 514)
 
 
@@ -27,7 +27,7 @@ def expect(tensor: Tensor, dtype: torch.dtype, *shape: int) -> None:
     assert tensor.shape == shape, f"{tuple(tensor.shape)}, not {shape}"
 
 
-def uninitialised(count: int, kept: Tensor, values: Tensor) -> Tensor:
+def uninitialized(count: int, kept: Tensor, values: Tensor) -> Tensor:
     """`values` in the rows `kept` of `count`, NaN elsewhere."""
     return values.new_full((count, *values.shape[1:]), math.nan).index_put((kept,), values)
 
@@ -79,7 +79,7 @@ def fully_fused_projection(
     nowhere = ~means[kept].isfinite().all(dim=-1)
     means2d = view.means2d.masked_fill(nowhere[:, None], math.nan)
     projected = (means2d, view.depths.masked_fill(nowhere, math.nan), view.conics)
-    return radii[None], *(uninitialised(count, kept, x)[None] for x in projected), None
+    return radii[None], *(uninitialized(count, kept, x)[None] for x in projected), None
 
 
 def _radii(gaussians: Gaussians, camera: Camera, opacities: Tensor, far_plane: float) -> Tensor:
@@ -212,4 +212,4 @@ def spherical_harmonics(degrees_to_use, dirs, coeffs, masks=None):
     kept = masks.nonzero()[:, 0]
     basis = sh_basis(torch.nn.functional.normalize(dirs[kept], dim=-1), degrees_to_use)
     colors = torch.einsum("nk,nkc->nc", basis, coeffs[kept, : basis.shape[1]])
-    return uninitialised(count, kept, colors)
+    return uninitialized(count, kept, colors)

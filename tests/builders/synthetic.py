@@ -1,6 +1,6 @@
 """The synthetic capture that the tests train on, and the scene trained from it.
 
-Three balls of coloured Gaussians on a textured ground, rendered with our own renderer from ten
+Three balls of colored Gaussians on a textured ground, rendered with our own renderer from ten
 cameras on an arc, the second and the eighth held out. Object k of the truth is ball k, the ground
 is background. The masks are what a segmenter gives: the ground too, ids shuffled in every view,
 some balls cut in two and some missed. All of it is the same on every run.
@@ -210,7 +210,7 @@ def _transforms(cameras: dict[str, Camera]) -> dict[str, object]:
 
 
 def _write_points(path: Path, gaussians: Gaussians, random: np.random.Generator) -> None:
-    """Every second Gaussian's centre, a little off, in its colour."""
+    """Every second Gaussian's center, a little off, in its color."""
     xyz = gaussians.means.numpy()[::2]
     xyz = xyz + POINT_NOISE * random.standard_normal(xyz.shape)
     rgb = ((0.5 + SH_DC * gaussians.sh[::2, 0]).clamp(0, 1) * 255).round().int().tolist()

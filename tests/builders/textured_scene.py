@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 WIDTH, HEIGHT, FOCAL = 320, 240, 300.0
-TEXELS = 402  # the ground's four metres and a border
-TEXELS_PER_METRE = 100
+TEXELS = 402  # the ground's four meters and a border
+TEXELS_PER_METER = 100
 DISCS = 500
 RADII = (3.0, 24.0)  # texels
-AROUND = math.radians(8)  # between neighbouring views
+AROUND = math.radians(8)  # between neighboring views
 LOOK_AT = np.array([0.0, 0.0, 0.3])
 
 # Corner and two sides of each rectangle: the ground, the box's top, and two of its walls.
@@ -57,7 +57,7 @@ def photo(view: int, scene: int = 0) -> np.ndarray:
         shown = (depth > 0) & (depth < nearest) & (at >= 0).all(axis=-1) & (at <= 1).all(axis=-1)
         nearest[shown] = depth[shown]
         sides = np.linalg.norm([u, v], axis=1)
-        texels = at[shown] * sides * TEXELS_PER_METRE
+        texels = at[shown] * sides * TEXELS_PER_METER
         image[shown] = _sampled(_texture(scene, number), texels)
     return np.rint(image).astype(np.uint8)
 
@@ -76,8 +76,8 @@ def _texture(scene: int, number: int) -> np.ndarray:
     draw = ImageDraw.Draw(texture)
     for radius in np.geomspace(*RADII, DISCS)[::-1]:
         x, y = random.uniform(0, TEXELS, 2)
-        colour = tuple(random.integers(0, 256, 3).tolist())
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+        color = tuple(random.integers(0, 256, 3).tolist())
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
     return np.asarray(texture, dtype=np.float64)
 
 

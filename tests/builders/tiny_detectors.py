@@ -164,7 +164,7 @@ MODELS = {
 }
 
 
-def randomise(model):
+def randomize(model):
     """Weights large enough that every part of the model shows in the result."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -182,7 +182,7 @@ def folders(tmp_path_factory):
     def folder(kind):
         if kind not in made:
             path = tmp_path_factory.mktemp("detectors") / kind
-            randomise(MODELS[kind](transformers, path)).save_pretrained(path)
+            randomize(MODELS[kind](transformers, path)).save_pretrained(path)
             made[kind] = path
         return made[kind]
 

@@ -1,14 +1,14 @@
-"""A SAM in two tiny ONNX files whose knowledge is colours: what it must find is easy to say.
+"""A SAM in two tiny ONNX files whose knowledge is colors: what it must find is easy to say.
 
-The embedding is the photo's colours, 0 to 1, at the resolution of the logits, folded into SAM's
-shape. How far two colours are apart is the largest of the three differences. A prompt's subpart,
-part and whole are the areas around its points whose colours are within LEVELS of the colour there,
+The embedding is the photo's colors, 0 to 1, at the resolution of the logits, folded into SAM's
+shape. How far two colors are apart is the largest of the three differences. A prompt's subpart,
+part and whole are the areas around its points whose colors are within LEVELS of the color there,
 as far as they hang together; the mask for prompts that are not ambiguous is the part. What is
-nearer to the colour of a point outside is left out. A box prompts for its centre, and nothing
+nearer to the color of a point outside is left out. A box prompts for its center, and nothing
 beyond it is found.
 
-Logits are 8 inside and -8 outside where colours are flat, and less sure where they come close to a
-limit. The predicted quality is the mean logit inside / 8: 1 for an area of one colour.
+Logits are 8 inside and -8 outside where colors are flat, and less sure where they come close to a
+limit. The predicted quality is the mean logit inside / 8: 1 for an area of one color.
 """
 
 import itertools
@@ -22,8 +22,8 @@ from onnx import TensorProto, helper, numpy_helper
 SIDE = 256  # of the square that the encoder takes; logits have a quarter of it
 LEVELS = (0.04, 0.12, 0.3)
 LIMIT = 8.0  # of the logits
-STEEPNESS = 400.0  # logits per unit of colour: sure at 0.02 from a limit
-FAR = 9.0  # more than any two colours are apart
+STEEPNESS = 400.0  # logits per unit of color: sure at 0.02 from a limit
+FAR = 9.0  # more than any two colors are apart
 FOLD = 4  # pixels of the logits in a cell of the embedding, each way
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -101,24 +101,24 @@ def write_tiny_sam(folder: Path, *, side: int = SIDE, outputs: int = 4) -> Path:
 
 
 def write_encoder(path: Path, side: int = SIDE) -> None:
-    """The usual encoder: a photo [1, 3, side, side], normalised and padded."""
+    """The usual encoder: a photo [1, 3, side, side], normalized and padded."""
     graph = Graph()
-    embedding = fold(graph, colours(graph, "image"))
+    embedding = fold(graph, colors(graph, "image"))
     graph.save(path, {"image": [1, 3, side, side]}, {"embeddings": (embedding, folded(side))})
 
 
-def colours(graph: Graph, normalised: str) -> str:
-    """The colours, 0 to 1, of a normalised photo [1, 3, side, side]."""
-    centred = graph("Mul", normalised, per_channel(DEVIATION))
-    return graph("Add", centred, per_channel(MEAN))
+def colors(graph: Graph, normalized: str) -> str:
+    """The colors, 0 to 1, of a normalized photo [1, 3, side, side]."""
+    centerd = graph("Mul", normalized, per_channel(DEVIATION))
+    return graph("Add", centerd, per_channel(MEAN))
 
 
-def fold(graph: Graph, colours: str, pooled: int = 4) -> str:
-    """The embedding of colours [1, 3, side, side]; so many pixels, each way, make one logit."""
+def fold(graph: Graph, colors: str, pooled: int = 4) -> str:
+    """The embedding of colors [1, 3, side, side]; so many pixels, each way, make one logit."""
     if pooled > 1:
         size = [pooled, pooled]
-        colours = graph("AveragePool", colours, kernel_shape=size, strides=size)
-    return graph("SpaceToDepth", colours, blocksize=FOLD)
+        colors = graph("AveragePool", colors, kernel_shape=size, strides=size)
+    return graph("SpaceToDepth", colors, blocksize=FOLD)
 
 
 def folded(side: int) -> Shape:
@@ -164,13 +164,13 @@ def chosen(graph: Graph, values: str, outputs: int) -> str:
 
 
 def decode(graph: Graph, planes: str, rows: int) -> tuple[str, str]:
-    """Four masks and qualities a prompt, from colours [1, 3, rows, rows]."""
+    """Four masks and qualities a prompt, from colors [1, 3, rows, rows]."""
     coords = graph("Div", graph("Add", "point_coords", 0.5), 4.0)
     coords, labels, in_box = _box_as_point(graph, coords, rows)
     cells = graph("Clip", graph("Floor", coords), 0.0, rows - 1.0)
     inside = graph.unsqueeze(graph("Equal", labels, 1.0), 2, 3)
     outside = graph.unsqueeze(graph("Equal", labels, 0.0), 2, 3)
-    distance = _colour_distance(graph, planes, cells)
+    distance = _color_distance(graph, planes, cells)
     nearest = graph("ReduceMin", graph("Where", inside, distance, FAR), axes=[1])
     nearest_outside = graph("ReduceMin", graph("Where", outside, distance, FAR), axes=[1])
     allowed = graph("And", in_box, graph("LessOrEqual", nearest, nearest_outside))
@@ -190,7 +190,7 @@ def decode(graph: Graph, planes: str, rows: int) -> tuple[str, str]:
 
 
 def _box_as_point(graph: Graph, coords: str, rows: int) -> tuple[str, str, str]:
-    """Coordinates and labels with the box's centre as one more point, and the pixels in the box."""
+    """Coordinates and labels with the box's center as one more point, and the pixels in the box."""
     corners = []
     for label in (2.0, 3.0):
         chosen = graph.as_float(graph("Equal", "point_labels", label))
@@ -198,7 +198,7 @@ def _box_as_point(graph: Graph, coords: str, rows: int) -> tuple[str, str, str]:
         corners.append(graph("ReduceSum", picked, np.array([1])))
     has_box = graph("ReduceMax", "point_labels", axes=[1])
     has_box = graph("Greater", has_box, 1.5)
-    centre = graph("Div", graph("Add", *corners), 2.0)
+    center = graph("Div", graph("Add", *corners), 2.0)
     label = graph("Where", has_box, 1.0, -1.0)
     middles = np.arange(rows) + 0.5
     within = graph("Not", graph.unsqueeze(has_box, 2, 3))
@@ -211,18 +211,18 @@ def _box_as_point(graph: Graph, coords: str, rows: int) -> tuple[str, str, str]:
         after, before = graph("GreaterOrEqual", pixels, low), graph("LessOrEqual", pixels, high)
         inside.append(graph("And", after, before))
     return (
-        graph("Concat", coords, centre, axis=1),
+        graph("Concat", coords, center, axis=1),
         graph("Concat", "point_labels", label, axis=1),
         graph("Or", within, graph("And", *inside)),
     )
 
 
-def _colour_distance(graph: Graph, planes: str, cells: str) -> str:
-    """[prompts, points, rows, rows]: how far each pixel's colour is from that at each point."""
+def _color_distance(graph: Graph, planes: str, cells: str) -> str:
+    """[prompts, points, rows, rows]: how far each pixel's color is from that at each point."""
     row_first = graph("Gather", cells, np.array([1, 0]), axis=2)
     index = graph("Cast", row_first, to=TensorProto.INT64)
-    colours = graph("Transpose", graph("Squeeze", planes, np.array([0])), perm=[1, 2, 0])
-    there = graph.unsqueeze(graph("GatherND", colours, index), 3, 4)
+    colors = graph("Transpose", graph("Squeeze", planes, np.array([0])), perm=[1, 2, 0])
+    there = graph.unsqueeze(graph("GatherND", colors, index), 3, 4)
     difference = graph("Abs", graph("Sub", graph.unsqueeze(planes, 0), there))
     return graph("ReduceMax", difference, axes=[2], keepdims=0)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splatseg.capture import Lens, resampling
-from splatseg.capture.resampling import pixel_centres, pixel_map, resize, sample
+from splatseg.capture.resampling import pixel_centers, pixel_map, resize, sample
 from splatseg.errors import SplatsegError
 
 ROUND_TRIP_PIXELS = 1e-6  # COLMAP's own undistortion stops iterating at about 1e-7
@@ -121,7 +121,7 @@ def test_labels_follow_the_lens(lens):
     labels = np.random.default_rng(0).integers(1, 900, size=(48, 64)).astype(np.uint16)
     camera = lens.working_camera(POSE, 32, 24)
     warped = lens.warp_to_working(labels, camera, nearest=True)
-    xy = lens.photo_from_working(pixel_centres(32, 24), camera)
+    xy = lens.photo_from_working(pixel_centers(32, 24), camera)
     for row in range(24):
         for column in range(32):
             x, y = np.floor(xy[row, column]).astype(int)
@@ -215,7 +215,7 @@ def test_bands_of_rows_add_up(monkeypatch, band):
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     camera = OPENCV.working_camera(POSE, 33, 25)
     whole = pixel_map(lambda xy: OPENCV.photo_from_working(xy, camera), 33, 25)
-    expected = OPENCV.photo_from_working(pixel_centres(33, 25), camera).astype(np.float32)
+    expected = OPENCV.photo_from_working(pixel_centers(33, 25), camera).astype(np.float32)
     np.testing.assert_array_equal(whole, expected)
     samples = [sample(image, whole, nearest) for nearest in (False, True)]
     monkeypatch.setattr(resampling, "BAND_PIXELS", band)

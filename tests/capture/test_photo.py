@@ -26,7 +26,7 @@ from splatseg.capture.photo import (
 )
 from splatseg.errors import SplatsegError
 
-LEVELS = 1  # of 255: what colour conversions round
+LEVELS = 1  # of 255: what color conversions round
 JPEG_LEVELS = 12  # what JPEG changes in the ramp at quality 95
 RAMP = np.linspace(0, 255, 24).astype(np.uint8).reshape(4, 6)
 
@@ -54,8 +54,8 @@ def test_modes_become_rgb(mode, tmp_path):
     if mode == "I;16":
         stored = Image.fromarray(RAMP.astype(np.uint16) * 257)
     else:
-        grey = Image.fromarray(RAMP)
-        stored = grey.convert("RGB").convert(mode) if mode == "CMYK" else grey.convert(mode)
+        gray = Image.fromarray(RAMP)
+        stored = gray.convert("RGB").convert(mode) if mode == "CMYK" else gray.convert(mode)
     assert stored.mode == mode
     stored.save(path)
     pixels = read_photo(path, like=(6, 4))
@@ -152,14 +152,14 @@ def test_transparency_is_dropped(mode, tmp_path):
 def test_plain_photos(mode, tmp_path):
     suffix = "jpg" if mode in ("RGB", "L", "CMYK") else "png"
     path, plain = tmp_path / f"a.{suffix}", tmp_path / "plain"
-    grey = Image.fromarray(np.repeat(np.repeat(RAMP, 8, axis=0), 8, axis=1))
+    gray = Image.fromarray(np.repeat(np.repeat(RAMP, 8, axis=0), 8, axis=1))
     if mode == "I;16":
-        grey = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+        gray = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
     elif mode == "1":
-        grey = grey.point(lambda level: 255 * (level > 127)).convert("1")
+        gray = gray.point(lambda level: 255 * (level > 127)).convert("1")
     else:
-        grey = grey.convert("P") if mode == "P" else grey.convert("RGB").convert(mode)
-    grey.save(path, quality=95)
+        gray = gray.convert("P") if mode == "P" else gray.convert("RGB").convert(mode)
+    gray.save(path, quality=95)
     check_photo(path)
     assert is_plain(path) == (mode in ("RGB", "L"))
     write_plain(path, plain, lossless=False)
@@ -196,7 +196,7 @@ def test_lens_tags_tell_lenses_apart(tmp_path):
     assert lens_tags(bare) != lens_tags(wide) and "4.25" in lens_tags(wide)[1]
 
 
-def test_colour_profiles_are_kept_for_rgb_only(tmp_path):
+def test_color_profiles_are_kept_for_rgb_only(tmp_path):
     path, plain = tmp_path / "a.webp", tmp_path / "plain.jpg"
     Image.fromarray(RAMP).convert("RGB").save(path, icc_profile=b"a profile")
     write_plain(path, plain, lossless=False)

@@ -12,12 +12,12 @@ from splatseg.geometry.camera import Camera
 XYZ = np.array([[0.5, -1.25, 2.0], [3.0, 4.0, 5.5]])
 RGB = np.array([[0, 128, 255], [1, 2, 3]])
 SUBSET_SHARE = 0.01  # four standard deviations of that quantile of the 3334 points that are left
-COLOURED = "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
+COLORED = "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
 
 
-def header(form, count=2, kind="float", colours=COLOURED):
+def header(form, count=2, kind="float", colors=COLORED):
     xyz = "".join(f"property {kind} {name}\n" for name in "xyz")
-    return f"ply\nformat {form} 1.0\ncomment made by hand\nelement vertex {count}\n{xyz}{colours}"
+    return f"ply\nformat {form} 1.0\ncomment made by hand\nelement vertex {count}\n{xyz}{colors}"
 
 
 END = "end_header\n"
@@ -48,9 +48,9 @@ def test_ascii(newline, tmp_path):
     np.testing.assert_array_equal(points.rgb, RGB)
 
 
-def test_points_without_colour_are_grey(tmp_path):
+def test_points_without_color_are_gray(tmp_path):
     path = tmp_path / "points.ply"
-    path.write_text(header("ascii", colours="") + END + "1 2 3\n4 5 6\n")
+    path.write_text(header("ascii", colors="") + END + "1 2 3\n4 5 6\n")
     assert read_ply(path).rgb.tolist() == [[128] * 3] * 2
 
 

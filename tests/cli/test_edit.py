@@ -1,4 +1,4 @@
-"""`extract`, `remove`, `hide`, `recolour` and `move`, on the synthetic scene."""
+"""`extract`, `remove`, `hide`, `recolor` and `move`, on the synthetic scene."""
 
 import dataclasses
 from pathlib import Path
@@ -12,7 +12,7 @@ from splatseg.cli.edit import (
     Extract,
     Hide,
     Move,
-    Recolour,
+    Recolor,
     Remove,
     parse_color,
     parse_rotation,
@@ -25,7 +25,7 @@ from splatseg.segmentation.selection import fingerprint
 
 
 @pytest.fixture
-def labelled(true_scene, trained, tmp_path: Path) -> Path:
+def labeled(true_scene, trained, tmp_path: Path) -> Path:
     """The true scene as a scene folder, each ball an object."""
     gaussians, labels = true_scene
     scene = dataclasses.replace(trained, gaussians=gaussians, labels=None, parts={}, levels={})
@@ -38,10 +38,10 @@ def run(verb: Edit) -> dict[str, object]:
     return verb.run(Output(as_json=True))
 
 
-def test_extract_and_remove_divide_the_scene(labelled: Path, tmp_path: Path) -> None:
-    before = (labelled / "scene.ply").read_bytes()
-    only = run(Extract(scene=labelled, object=[1, 2], output=tmp_path / "only"))
-    less = run(Remove(scene=labelled, object=[1, 2], output=tmp_path / "less"))
+def test_extract_and_remove_divide_the_scene(labeled: Path, tmp_path: Path) -> None:
+    before = (labeled / "scene.ply").read_bytes()
+    only = run(Extract(scene=labeled, object=[1, 2], output=tmp_path / "only"))
+    less = run(Remove(scene=labeled, object=[1, 2], output=tmp_path / "less"))
 
     labels = load_scene(tmp_path / "only").labels
     assert labels is not None and set(labels.tolist()) == {1, 2}
@@ -53,43 +53,41 @@ def test_extract_and_remove_divide_the_scene(labelled: Path, tmp_path: Path) -> 
     for name in ("overview.png", "unseen.png"):
         with Image.open(tmp_path / "less" / name) as picture:
             assert picture.width > 400
-    assert (labelled / "scene.ply").read_bytes() == before
+    assert (labeled / "scene.ply").read_bytes() == before
 
 
-def test_what_was_never_photographed_is_a_selection(labelled: Path, tmp_path: Path) -> None:
-    run(Remove(scene=labelled, object=[1], output=tmp_path / "less"))
+def test_what_was_never_photographed_is_a_selection(labeled: Path, tmp_path: Path) -> None:
+    run(Remove(scene=labeled, object=[1], output=tmp_path / "less"))
     unseen = str(tmp_path / "less" / "unseen.safetensors")
     told = run(Hide(scene=tmp_path / "less", selection=[unseen], output=tmp_path / "told"))
     assert told["selected"] > 0  # type: ignore[operator]
     assert load_scene(tmp_path / "told").config["edits"] == ["remove 1", f"hide {unseen}"]
 
 
-def test_a_pick_by_name_and_an_object_together(labelled: Path, tmp_path: Path) -> None:
-    scene = load_scene(labelled)
+def test_a_pick_by_name_and_an_object_together(labeled: Path, tmp_path: Path) -> None:
+    scene = load_scene(labeled)
     assert scene.labels is not None
     weights = (scene.labels == 3).float()
     pick = Selection(weights, fingerprint(scene.gaussians), ("ball 3",))
-    save_selection(labelled / "picks" / "blue" / "selection.safetensors", pick)
-    run(Extract(scene=labelled, object=[1], selection=["blue"], output=tmp_path / "both"))
+    save_selection(labeled / "picks" / "blue" / "selection.safetensors", pick)
+    run(Extract(scene=labeled, object=[1], selection=["blue"], output=tmp_path / "both"))
     labels = load_scene(tmp_path / "both").labels
     assert labels is not None and set(labels.tolist()) == {1, 3}
 
 
-def test_colours_and_places_change_where_asked(labelled: Path, tmp_path: Path) -> None:
-    old = load_scene(labelled)
+def test_colors_and_places_change_where_asked(labeled: Path, tmp_path: Path) -> None:
+    old = load_scene(labeled)
     assert old.labels is not None
     ball, ground = old.labels == 1, old.labels == 0
-    red = Recolour(
-        scene=labelled, object=[1], color="#ff0000", strength=1.0, output=tmp_path / "red"
-    )
+    red = Recolor(scene=labeled, object=[1], color="#ff0000", strength=1.0, output=tmp_path / "red")
     run(red)
-    run(Hide(scene=labelled, object=[1], output=tmp_path / "hidden"))
-    recoloured, hidden = (load_scene(tmp_path / name).gaussians for name in ("red", "hidden"))
-    assert torch.equal(recoloured.sh[ground], old.gaussians.sh[ground])
-    assert len(recoloured.sh[ball].unique()) == 2
+    run(Hide(scene=labeled, object=[1], output=tmp_path / "hidden"))
+    recolored, hidden = (load_scene(tmp_path / name).gaussians for name in ("red", "hidden"))
+    assert torch.equal(recolored.sh[ground], old.gaussians.sh[ground])
+    assert len(recolored.sh[ball].unique()) == 2
     assert hidden.opacities[ball].max() < 1e-3 < hidden.opacities[~ball].min()
 
-    run(Move(scene=labelled, object=[1], by="0,0,1", rotate="z,90", output=tmp_path / "moved"))
+    run(Move(scene=labeled, object=[1], by="0,0,1", rotate="z,90", output=tmp_path / "moved"))
     moved = load_scene(tmp_path / "moved")
     assert moved.labels is not None
     lifted = moved.gaussians.means[moved.labels == 1] - old.gaussians.means[ball]
@@ -98,17 +96,17 @@ def test_colours_and_places_change_where_asked(labelled: Path, tmp_path: Path) -
     assert torch.equal(moved.gaussians.means[others], old.gaussians.means[old.labels > 1])
 
 
-def test_an_edit_replaces_an_edit_and_nothing_else(labelled: Path, tmp_path: Path) -> None:
+def test_an_edit_replaces_an_edit_and_nothing_else(labeled: Path, tmp_path: Path) -> None:
     output = tmp_path / "new"
     for _ in range(2):
-        run(Hide(scene=labelled, object=[1], output=output))
+        run(Hide(scene=labeled, object=[1], output=output))
     (output / "notes.txt").write_text("mine")
     with pytest.raises(SplatsegError, match=r"holds notes\.txt"):
-        run(Hide(scene=labelled, object=[1], output=output))
+        run(Hide(scene=labeled, object=[1], output=output))
     with pytest.raises(SplatsegError, match="-o is the scene itself"):
-        run(Hide(scene=labelled, object=[1], output=labelled))
+        run(Hide(scene=labeled, object=[1], output=labeled))
     with pytest.raises(SplatsegError, match="holds a scene that no edit wrote"):
-        run(Hide(scene=output, object=[1], output=labelled))
+        run(Hide(scene=output, object=[1], output=labeled))
 
 
 @pytest.mark.parametrize(
@@ -117,8 +115,8 @@ def test_an_edit_replaces_an_edit_and_nothing_else(labelled: Path, tmp_path: Pat
         (Hide, {}, "nothing is selected; expected --object ID"),
         (Hide, {"object": [7]}, "has no object 7; it has 1, 2, 3"),
         (Hide, {"selection": ["cup"]}, "there is no pick cup"),
-        (Recolour, {"object": [1], "color": "rouge"}, "--color rouge is no colour"),
-        (Recolour, {"object": [1], "color": "red", "strength": 2.0}, "the strength is 2.0"),
+        (Recolor, {"object": [1], "color": "rouge"}, "--color rouge is no color"),
+        (Recolor, {"object": [1], "color": "red", "strength": 2.0}, "the strength is 2.0"),
         (Move, {"object": [1], "by": "1,2"}, "--by 1,2 is not X,Y,Z"),
         (Move, {"object": [1], "by": "1,2,nan"}, "--by 1,2,nan is not X,Y,Z"),
         (Move, {"object": [1], "rotate": "up,90"}, "is not AXIS,DEGREES, as in z,90, or W,X,Y,Z"),
@@ -126,22 +124,22 @@ def test_an_edit_replaces_an_edit_and_nothing_else(labelled: Path, tmp_path: Pat
     ],
 )
 def test_what_cannot_be_edited_is_one_sentence(
-    verb: type[Edit], changes: dict[str, object], sentence: str, labelled: Path, tmp_path: Path
+    verb: type[Edit], changes: dict[str, object], sentence: str, labeled: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(SplatsegError) as caught:
-        run(verb(scene=labelled, output=tmp_path / "new", **changes))  # type: ignore[arg-type]
+        run(verb(scene=labeled, output=tmp_path / "new", **changes))  # type: ignore[arg-type]
     assert sentence in str(caught.value)
     assert not (tmp_path / "new").exists()
 
 
-def test_a_scene_cannot_be_emptied(labelled: Path, tmp_path: Path) -> None:
-    count = len(load_scene(labelled).gaussians)
-    save_labels(labelled, torch.ones(count, dtype=torch.long))
+def test_a_scene_cannot_be_emptied(labeled: Path, tmp_path: Path) -> None:
+    count = len(load_scene(labeled).gaussians)
+    save_labels(labeled, torch.ones(count, dtype=torch.long))
     with pytest.raises(SplatsegError, match=f"all {count} Gaussians of the scene would go"):
-        run(Remove(scene=labelled, object=[1], output=tmp_path / "new"))
+        run(Remove(scene=labeled, object=[1], output=tmp_path / "new"))
 
 
-def test_colours_and_rotations_as_they_are_typed() -> None:
+def test_colors_and_rotations_as_they_are_typed() -> None:
     assert parse_color("#ff8000").tolist() == pytest.approx([1, 128 / 255, 0])
     assert parse_rotation("y,180").tolist() == pytest.approx([0, 0, 1, 0], abs=1e-6)
     assert parse_rotation("1,0,0,2").tolist() == [1, 0, 0, 2]

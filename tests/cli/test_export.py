@@ -20,7 +20,7 @@ def export(scene: Path, output: Path, **flags: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def labelled(scene_copy: Path) -> Path:
+def labeled(scene_copy: Path) -> Path:
     """The trained scene, its Gaussians in objects 1 and 4, one in none, one floating."""
     count = len(load_scene(scene_copy).gaussians)
     labels = torch.where(torch.arange(count) % 3 == 0, 4, 1)
@@ -32,23 +32,23 @@ def labelled(scene_copy: Path) -> Path:
 
 
 @pytest.fixture
-def picked(labelled: Path) -> Path:
+def picked(labeled: Path) -> Path:
     """With a pick, cup, of ten Gaussians."""
-    gaussians = load_scene(labelled).gaussians
+    gaussians = load_scene(labeled).gaussians
     weights = torch.zeros(len(gaussians))
     weights[10:20] = 0.9
     weights[20:30] = 0.4  # less than half
-    path = labelled / "picks" / "cup" / "selection.safetensors"
+    path = labeled / "picks" / "cup" / "selection.safetensors"
     save_selection(path, Selection(weights, fingerprint(gaussians), ("by hand",)))
-    return labelled
+    return labeled
 
 
 @pytest.mark.parametrize("format", [name for name in FORMATS if name != "mesh"])
-def test_the_suffix_tells_the_format(labelled: Path, tmp_path: Path, format: str) -> None:
+def test_the_suffix_tells_the_format(labeled: Path, tmp_path: Path, format: str) -> None:
     path = tmp_path / f"out{FORMATS[format].suffixes[0]}"
-    said = export(labelled, path)
+    said = export(labeled, path)
     expected = "ply" if format == "ids-ply" else format
-    count = len(load_scene(labelled).gaussians)
+    count = len(load_scene(labeled).gaussians)
     assert said == {
         "export": str(path),
         "format": expected,
@@ -73,15 +73,15 @@ def test_objects_and_picks_restrict_what_is_written(picked: Path, tmp_path: Path
         assert len(arrays["ids"]) == len(read_ply(tmp_path / "both.ply"))
 
 
-def test_each_object_a_file(labelled: Path, tmp_path: Path) -> None:
+def test_each_object_a_file(labeled: Path, tmp_path: Path) -> None:
     folder = tmp_path / "parts"
-    said = export(labelled, folder, format="ply", per_object=True)
+    said = export(labeled, folder, format="ply", per_object=True)
     assert {path.name for path in folder.iterdir()} == {"1.ply", "4.ply"}
     assert [(row["id"], row["file"]) for row in said["objects"]] == [(1, "1.ply"), (4, "4.ply")]
     for row in said["objects"]:
         assert len(read_ply(folder / row["file"])) == row["gaussians"]
 
-    export(labelled, folder, format="splat", per_object=True, object=[4])
+    export(labeled, folder, format="splat", per_object=True, object=[4])
     assert {path.name for path in folder.iterdir()} == {"4.splat"}  # in place of the earlier ones
 
 
@@ -126,12 +126,12 @@ def test_a_scene_without_objects_has_no_ids(scene_copy: Path, tmp_path: Path) ->
             export(scene_copy, tmp_path / name)
 
 
-def test_nothing_of_a_scene_and_no_foreign_folder_is_overwritten(labelled: Path) -> None:
-    before = (labelled / "scene.ply").read_bytes()
+def test_nothing_of_a_scene_and_no_foreign_folder_is_overwritten(labeled: Path) -> None:
+    before = (labeled / "scene.ply").read_bytes()
     with pytest.raises(SplatsegError, match="belongs to a scene"):
-        export(labelled, labelled / "scene.ply", object=[1])
+        export(labeled, labeled / "scene.ply", object=[1])
     with pytest.raises(SplatsegError, match="belongs to a scene"):
-        export(labelled, labelled / "objects.json")
+        export(labeled, labeled / "objects.json")
     with pytest.raises(SplatsegError, match="which is no exported object"):
-        export(labelled, labelled, format="ply", per_object=True)
-    assert (labelled / "scene.ply").read_bytes() == before
+        export(labeled, labeled, format="ply", per_object=True)
+    assert (labeled / "scene.ply").read_bytes() == before

@@ -24,7 +24,7 @@ from splatseg.masks import (
 pytest.importorskip("onnx", reason="the tiny SAM is written with onnx")
 
 SIZE = (96, 128)  # rows, columns
-COLOURS = {"red": (200, 40, 40), "green": (40, 200, 60)}
+COLORS = {"red": (200, 40, 40), "green": (40, 200, 60)}
 QUICK = ("--grid", "4", "--crops", "0", "--no-boxes", "--threads", "1")
 MATCHED = 0.9
 
@@ -41,8 +41,8 @@ def thing(name: str, view: int) -> np.ndarray:
 
 def photo(view: int) -> np.ndarray:
     pixels = np.full((*SIZE, 3), 60, dtype=np.uint8)
-    for name, colour in COLOURS.items():
-        pixels[thing(name, view)] = colour
+    for name, color in COLORS.items():
+        pixels[thing(name, view)] = color
     return pixels
 
 
@@ -146,7 +146,7 @@ def test_each_thing_in_each_photo_has_a_mask(root: Path, make: Any) -> None:
     for view, frame in enumerate(("a", "b", "more/c")):
         segments = read_segments(folder / f"{frame}.json")
         assert (segments.height, segments.width) == SIZE
-        for name in COLOURS:
+        for name in COLORS:
             assert best_iou(segments, thing(name, view)) >= MATCHED
     counts = sorted(len(read_segments(path)) for path in folder.rglob("*.json"))
     assert result["masks_per_photo"] == counts[1]

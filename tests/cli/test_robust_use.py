@@ -9,7 +9,7 @@ import pytest
 from splatseg.cli import main
 from splatseg.scene import load_scene
 
-VERBS = ("extract", "remove", "hide", "move", "recolour", "export")
+VERBS = ("extract", "remove", "hide", "move", "recolor", "export")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -21,7 +21,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def command(verb: str, scene: Path, output: Path, *selected: object) -> list[str]:
-    more = {"recolour": ("--color", "red"), "export": ("--format", "ply")}
+    more = {"recolor": ("--color", "red"), "export": ("--format", "ply")}
     return [verb, *map(str, (scene, "-o", output, *selected, *more.get(verb, ())))]
 
 

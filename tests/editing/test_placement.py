@@ -78,7 +78,7 @@ def test_a_transform_and_its_inverse_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_turned_coefficients_give_the_colour_of_the_direction_turned_back(degree: int) -> None:
+def test_turned_coefficients_give_the_color_of_the_direction_turned_back(degree: int) -> None:
     turn = rotation_matrices(torch.nn.functional.normalize(TURN.double(), dim=0)[None])[0]
     random = torch.Generator().manual_seed(1)
     sh = torch.randn(5, (degree + 1) ** 2, 3, generator=random, dtype=torch.float64)

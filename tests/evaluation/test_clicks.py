@@ -80,7 +80,7 @@ THREE = [("a", 0, 0), ("b", 59, 39), ("a", 7, 5)]
 SIZES = {"a": (60, 40), "b": (60, 40)}
 
 
-def test_click3_reads_pixel_centres(tmp_path):
+def test_click3_reads_pixel_centers(tmp_path):
     prompts = [prompt(1, *THREE), prompt(2, *THREE)]
     (tmp_path / "prompts.json").write_text(json.dumps(prompts))
     queries = click3_queries(tmp_path, {1: "cup", 2: "can"}, SIZES)
@@ -140,7 +140,7 @@ def sizes(truth: Truth, scale: int = 1) -> dict[str, tuple[int, int]]:
 
 @repeatable
 @given(st.lists(st.sets(st.integers(1, 19)), min_size=1, max_size=4), st.integers(1, 3))
-def test_random_clicks_lie_on_pixel_centres_of_their_object(views, scale):
+def test_random_clicks_lie_on_pixel_centers_of_their_object(views, scale):
     truth = many(*(shown(*ids) for ids in views))
     if not set().union(*views):
         return

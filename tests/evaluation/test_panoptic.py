@@ -31,8 +31,8 @@ def truth_of(**maps: np.ndarray) -> Truth:
 
 def test_clusters_are_tubes_through_all_views():
     truth = truth_of(a=square(0, 0, 10), b=square(0, 0, 10, label=2) + square(20, 20, 10))
-    relabelled = np.array([0, 5, 9])
-    matches = score_clusters(truth, lambda frame: relabelled[truth.maps[frame]])
+    relabeled = np.array([0, 5, 9])
+    matches = score_clusters(truth, lambda frame: relabeled[truth.maps[frame]])
     assert {i: (m.label, m.iou) for i, m in matches.items()} == {1: (5, 1.0), 2: (9, 1.0)}
     # A label that changes between the views stands for the object in one of them only.
     changing = {"a": np.array([0, 5, 0]), "b": np.array([0, 6, 9])}

@@ -145,7 +145,7 @@ def test_a_file_that_names_no_class(tmp_path):
         open_3d_ovs(tmp_path, SCENE)
 
 
-def test_inside_is_above_the_level_in_grey(tmp_path):
+def test_inside_is_above_the_level_in_gray(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(np.array([[0, 128, 129, 255]], dtype=np.uint8)).save(path)
     assert read_mask(path, above=128).tolist() == [[False, False, True, True]]

@@ -71,7 +71,7 @@ def test_predictions_take_the_size_of_the_truth():
     truth = left(8, 10, 20)
     assert score_prediction(left(16, 20, 40), truth) == ONE
     assert score_prediction(left(2, 5, 5), truth) == ONE
-    # Pixels 0 and 1 of 7 cover the centres of 6 of the 20 columns: up to 20 x 2 / 7 = 5.7.
+    # Pixels 0 and 1 of 7 cover the centers of 6 of the 20 columns: up to 20 x 2 / 7 = 5.7.
     assert score_prediction(left(2, 10, 7), truth).miou == 6 / 8
     assert score_prediction(left(0), truth) == ZERO
     assert score_prediction(None, truth) == ZERO

@@ -12,9 +12,9 @@ from splatseg.export.boxes import boxes_around, boxes_of, write_boxes
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.segmentation.oriented_box import OUTSIDE
 
-# A ball's centres lie evenly over its height: each side is its diameter less what is left out.
+# A ball's centers lie evenly over its height: each side is its diameter less what is left out.
 KEPT = 1 - 2 * OUTSIDE
-TOLERANCE = 0.03  # of 160 centres, world units
+TOLERANCE = 0.03  # of 160 centers, world units
 
 
 def test_the_boxes_of_balls(true_scene: tuple[Gaussians, Tensor], balls) -> None:

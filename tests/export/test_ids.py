@@ -1,4 +1,4 @@
-"""Ids as arrays and as colours."""
+"""Ids as arrays and as colors."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_ids_are_int32_and_need_no_pickle(tmp_path: Path) -> None:
         assert arrays["ids.part"].tolist() == parts.tolist()
 
 
-def test_the_coloured_ply_keeps_geometry_and_paints_objects(
+def test_the_colored_ply_keeps_geometry_and_paints_objects(
     tmp_path: Path, true_scene: tuple[Gaussians, Tensor]
 ) -> None:
     gaussians, labels = true_scene

@@ -26,7 +26,7 @@ from splatseg.geometry.camera import Camera
 
 CENTER = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64)
 RADIUS = 0.4
-SIGMA = 0.02  # of its Gaussians, which still cover at one or two of them from their centres
+SIGMA = 0.02  # of its Gaussians, which still cover at one or two of them from their centers
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 VOXELS = 32
 TETRAHEDRON = Mesh(
@@ -76,7 +76,7 @@ def volume(mesh: Mesh) -> float:
     return float((a * np.cross(b, c)).sum() / 6)
 
 
-def test_a_ball_gives_a_closed_sphere_in_its_place_and_colours() -> None:
+def test_a_ball_gives_a_closed_sphere_in_its_place_and_colors() -> None:
     pytest.importorskip("skimage")
     done: list[tuple[int, int]] = []
     mesh = object_mesh(ball(), cameras((-1.2, 0.0, 1.2)), VOXELS, lambda *at: done.append(at))

@@ -18,7 +18,7 @@ from splatseg.scene import read_ply
 COUNT = 300
 PACKED = tuple(suffix for suffix in SUFFIXES if suffix != ".ply")
 # What each format keeps, as measured on 3000 random Gaussians: absolute errors of position (in a
-# cube of side 8), log scale, opacity, colour and spherical harmonics, relative of the covariance.
+# cube of side 8), log scale, opacity, color and spherical harmonics, relative of the covariance.
 POSITION, LOG_SCALE, OPACITY, COLOR, COVARIANCE, HARMONICS = range(6)
 ERRORS = {
     ".compressed.ply": (4e-3, 2e-3, 0.003, 0.003, 0.01, 0.017),
@@ -106,7 +106,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, suffix: str, degree: int)
 
 @pytest.mark.parametrize("degree", [1, 2, 3])
 def test_spz_is_turned_with_its_harmonics(tmp_path: Path, degree: int) -> None:
-    """A colour seen from a direction is the colour seen from the turned direction."""
+    """A color seen from a direction is the color seen from the turned direction."""
     ours = random_gaussians(degree)
     write_splats(tmp_path / "scene.spz", ours)
     theirs = read_back(tmp_path / "scene.spz", ".spz", tmp_path)

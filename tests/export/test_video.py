@@ -22,7 +22,7 @@ from splatseg.export.video import (
 from splatseg.geometry.gaussians import Gaussians
 
 av = pytest.importorskip("av")
-LOSSY = 12  # levels of grey by which flat pictures may differ in a video
+LOSSY = 12  # levels of gray by which flat pictures may differ in a video
 
 
 def read_back(path: Path) -> list[np.ndarray]:

@@ -26,7 +26,7 @@ def test_what_lies_between_two_objects_is_left() -> None:
     assert (fill_holes(labels.ravel(), grid(20), ones) == labels.ravel()).all()
 
 
-def test_neighbours_count_by_weight() -> None:
+def test_neighbors_count_by_weight() -> None:
     labels = np.ones((5, 5), dtype=np.int64)
     labels[2] = 0
     labels[2, 2] = 2

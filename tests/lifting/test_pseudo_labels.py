@@ -48,7 +48,7 @@ def test_a_mask_that_agrees_gives_its_edge_inwards() -> None:
     assert_labels(target, mask)
 
 
-def test_what_a_neighbour_loses_goes_to_the_nearest_other_label() -> None:
+def test_what_a_neighbor_loses_goes_to_the_nearest_other_label() -> None:
     rendered = labels_of(square(5, 5, 35, 30), square(5, 30, 35, 50))
     target = reconcile(rendered, [(1, square(5, 5, 35, 28))])
     assert (target[10:30, 28:30] == 2).all()

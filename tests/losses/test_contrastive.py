@@ -125,7 +125,7 @@ def test_a_rotation_of_feature_space_does_not_matter() -> None:
     torch.testing.assert_close(rotated, expected)
 
 
-def test_unlabelled_pixels_and_small_segments_have_no_part() -> None:
+def test_unlabeled_pixels_and_small_segments_have_no_part() -> None:
     features, labels = view(pixels=60)
     small = torch.cat([labels, torch.tensor([9, 9, 0])])
     with_small = torch.cat([features, view(3, seed=2)[0]]).requires_grad_()

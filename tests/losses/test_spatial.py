@@ -1,4 +1,4 @@
-"""Eq. 4 against a slow loop, its neighbours against brute force, and scenes of few Gaussians."""
+"""Eq. 4 against a slow loop, its neighbors against brute force, and scenes of few Gaussians."""
 
 import math
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from splatseg.losses.spatial import (
-    Neighbours,
-    sample_neighbours,
+    Neighbors,
+    sample_neighbors,
     spatial_similarity,
     spatial_similarity_loss,
 )
@@ -28,12 +28,12 @@ def scene(count: int, channels: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]
     return means, torch.randn(count, channels, generator=generator, dtype=torch.float64)
 
 
-def slow_loss(features: Tensor, neighbours: Neighbours) -> float:
+def slow_loss(features: Tensor, neighbors: Neighbors) -> float:
     """Eq. 4, pair by pair."""
 
     def term(others: Tensor, sign: float, offset: float) -> float:
         total, pairs = 0.0, 0
-        for anchor, row in zip(neighbours.anchors.tolist(), others.tolist(), strict=True):
+        for anchor, row in zip(neighbors.anchors.tolist(), others.tolist(), strict=True):
             for other in row:
                 a, b = features[anchor], features[other]
                 cosine = float(a @ b / (a.norm() * b.norm()))
@@ -41,16 +41,16 @@ def slow_loss(features: Tensor, neighbours: Neighbours) -> float:
                 pairs += 1
         return total / pairs if pairs else 0.0
 
-    return 0.05 * term(neighbours.near, -1.0, 1.0) + 0.15 * term(neighbours.far, 1.0, 0.0)
+    return 0.05 * term(neighbors.near, -1.0, 1.0) + 0.15 * term(neighbors.far, 1.0, 0.0)
 
 
 @settings(max_examples=25, deadline=None)
 @given(count=st.integers(0, 60), anchors=st.integers(0, 20), seed=st.integers(0, 100))
 def test_value_equals_the_slow_loop(count: int, anchors: int, seed: int) -> None:
     means, features = scene(count, seed=seed)
-    neighbours = sample_neighbours(means, anchors=anchors, generator=seeded(seed))
-    loss = spatial_similarity(features, neighbours)
-    assert loss.item() == pytest.approx(slow_loss(features, neighbours), rel=FLOAT64_TOLERANCE)
+    neighbors = sample_neighbors(means, anchors=anchors, generator=seeded(seed))
+    loss = spatial_similarity(features, neighbors)
+    assert loss.item() == pytest.approx(slow_loss(features, neighbors), rel=FLOAT64_TOLERANCE)
 
 
 @settings(max_examples=25, deadline=None)
@@ -61,11 +61,11 @@ def test_value_equals_the_slow_loop(count: int, anchors: int, seed: int) -> None
     candidates=st.integers(0, 50),
     seed=st.integers(0, 100),
 )
-def test_neighbours_equal_brute_force(
+def test_neighbors_equal_brute_force(
     count: int, near: int, far: int, candidates: int, seed: int
 ) -> None:
     means, _ = scene(count, seed=seed)
-    found = sample_neighbours(
+    found = sample_neighbors(
         means, anchors=10, near=near, far=far, far_candidates=candidates, generator=seeded(seed)
     )
     assert len(found.anchors) == len(found.anchors.unique()) == min(10, count)
@@ -84,9 +84,9 @@ def test_neighbours_equal_brute_force(
 
 
 @pytest.mark.parametrize("count", [2, 3, 7, 50])
-def test_gaussians_in_one_place_are_neighbours_of_each_other_not_of_themselves(count: int) -> None:
+def test_gaussians_in_one_place_are_neighbors_of_each_other_not_of_themselves(count: int) -> None:
     means = torch.zeros(count, 3)  # clones start where their parent is
-    found = sample_neighbours(means, generator=seeded())
+    found = sample_neighbors(means, generator=seeded())
     for others in (found.near, found.far):
         assert not (others == found.anchors[:, None]).any()
         assert all(len(set(row)) == len(row) for row in others.tolist())
@@ -94,7 +94,7 @@ def test_gaussians_in_one_place_are_neighbours_of_each_other_not_of_themselves(c
 
 def test_farthest_come_from_the_outer_part_of_a_large_scene() -> None:
     means, _ = scene(5000)
-    found = sample_neighbours(means, anchors=50, generator=seeded())
+    found = sample_neighbors(means, anchors=50, generator=seeded())
     distance = torch.cdist(means[found.anchors], means)
     quantile = distance.quantile(0.97, dim=1, keepdim=True)  # 5 of 1024 are the outer 0.5 %
     assert (distance.gather(1, found.far) > quantile).all()
@@ -166,7 +166,7 @@ def test_zero_features_give_finite_gradients() -> None:
 def test_a_seed_decides_the_sample() -> None:
     means, _ = scene(500)
     one, same, other = (
-        sample_neighbours(means, anchors=50, generator=seeded(seed)) for seed in (1, 1, 2)
+        sample_neighbors(means, anchors=50, generator=seeded(seed)) for seed in (1, 1, 2)
     )
     assert torch.equal(one.far, same.far)
     assert not torch.equal(one.anchors, other.anchors)

@@ -172,7 +172,7 @@ def test_bilevel_png_is_one_segment(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_colour_png_is_refused(tmp_path, mode):
+def test_color_png_is_refused(tmp_path, mode):
     Image.new(mode, (4, 3)).save(tmp_path / "frame.png")
     with pytest.raises(SplatsegError, match=rf"frame\.png is a {mode} image; expected one label"):
         read_segments(tmp_path / "frame.png")

@@ -130,7 +130,7 @@ def test_label_map_round_trip_closes_gaps(label_map):
     st.integers(1, 13),
     st.integers(1, 13),
 )
-def test_resized_takes_the_nearest_pixel_centre(masks, height, width):
+def test_resized_takes_the_nearest_pixel_center(masks, height, width):
     qualities = np.linspace(0, 1, len(masks))
     segments = Segments.from_masks(masks, predicted_iou=qualities, stability_score=qualities)
     resized = segments.resized(height, width)

@@ -237,7 +237,7 @@ def http_error(kind):
 
 
 UNREACHABLE = {
-    "gated": (http_error(errors.GatedRepoError), "to those who accepted its licence"),
+    "gated": (http_error(errors.GatedRepoError), "to those who accepted its license"),
     "unknown": (http_error(errors.RepositoryNotFoundError), "neither a folder nor a model"),
     "no id": (errors.HFValidationError("bad id"), "neither a folder nor a model"),
     "failing": (http_error(errors.HfHubHTTPError), "does not give it"),

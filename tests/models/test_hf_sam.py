@@ -166,7 +166,7 @@ def sam_3_video():
 MODELS = {"sam_1": sam_1, "sam_2": sam_2, "sam_3": sam_3}
 
 
-def randomise(model):
+def randomize(model):
     """Weights large enough that every part of the model shows in the result."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -183,7 +183,7 @@ def folders(tmp_path_factory):
     def folder(kind):
         if kind not in made:
             made[kind] = tmp_path_factory.mktemp("models") / kind
-            randomise(MODELS[kind]()).save_pretrained(made[kind])
+            randomize(MODELS[kind]()).save_pretrained(made[kind])
         return made[kind]
 
     return folder
@@ -248,7 +248,7 @@ def test_sam_1_is_what_transformers_makes_of_it(folders, size, levels):
     seen = pixels_seen(ours)
     encoded = ours.encode(photo)
     coords, labels = prompts(3, points=2)
-    # transformers takes points for indices of pixels, and moves them to the centres in its square.
+    # transformers takes points for indices of pixels, and moves them to the centers in its square.
     half = 0.5 / np.array((encoded.scale_x, encoded.scale_y)) / (SIDE / (4 * CELLS))
     inputs = processor()(
         images=photo,
@@ -392,7 +392,7 @@ def test_points_and_boxes_and_their_labels_matter(segmenter, photo):
 @pytest.mark.parametrize(("whole", "side"), [(sam_2_video, SIDE), (sam_3_video, SAM_3_SIDE)])
 def test_checkpoints_that_also_follow_objects_in_videos(tmp_path, photo, whole, side):
     """Their names are as on the hub: save_pretrained of SAM 3 gives some a prefix twice."""
-    model = randomise(whole())
+    model = randomize(whole())
     model.config.save_pretrained(tmp_path)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
@@ -408,7 +408,7 @@ def test_checkpoints_that_also_follow_objects_in_videos(tmp_path, photo, whole, 
 
 
 @pytest.mark.parametrize("name", hf_sam.PROCESSOR_CONFIGS)
-def test_colours_are_normalised_as_the_models_file_says(folders, tmp_path, photo, name):
+def test_colors_are_normalized_as_the_models_file_says(folders, tmp_path, photo, name):
     folder = copy_of(folders("sam_2"), tmp_path)
     settings = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
     if name == "processor_config.json":
@@ -494,12 +494,12 @@ def weights_of_other_sizes(folder):
     path.write_text(path.read_text().replace('"mlp_dim": 16', '"mlp_dim": 32'))
 
 
-def colours_in_words(folder):
+def colors_in_words(folder):
     settings = {"image_mean": ["a", "b", "c"], "image_std": [1, 1, 1]}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
 
 
-def two_colours(folder):
+def two_colors(folder):
     settings = {"image_mean": [0.5, 0.5], "image_std": [1, 1]}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
 
@@ -515,8 +515,8 @@ REFUSED = {
     pickled_weights: "a .bin is not read",
     weights_of_another: "(first: mask_decoder.iou_prediction_head",
     weights_of_other_sizes: "or have another size (first: mask_decoder.transformer",
-    colours_in_words: "gives ['a', 'b', 'c'] for a colour's three channels",
-    two_colours: "gives [0.5, 0.5] for a colour's three channels",
+    colors_in_words: "gives ['a', 'b', 'c'] for a color's three channels",
+    two_colors: "gives [0.5, 0.5] for a color's three channels",
 }
 
 
@@ -598,7 +598,7 @@ def http_error(kind):
 
 
 UNREACHABLE = {
-    "gated": (http_error(errors.GatedRepoError), "to those who accepted its licence"),
+    "gated": (http_error(errors.GatedRepoError), "to those who accepted its license"),
     "unknown": (http_error(errors.RepositoryNotFoundError), "neither a folder nor a model"),
     "no id": (errors.HFValidationError("bad id"), "neither a folder nor a model"),
     "failing": (http_error(errors.HfHubHTTPError), "does not give it"),

@@ -111,7 +111,7 @@ def graph_of(sam, folder, one_prompt=False):
 
 @pytest.mark.parametrize("masks", [slice(None), slice(1, None), slice(2, 3)], ids=str)
 @pytest.mark.parametrize("one_prompt", [False, True])
-def test_an_exported_sam_is_recognised(sam, embedding, tmp_path, masks, one_prompt):
+def test_an_exported_sam_is_recognized(sam, embedding, tmp_path, masks, one_prompt):
     """Whatever it gives of its masks, and for however many prompts, all are had for many."""
     graph = graph_of(plain_sam.PlainSam(masks), tmp_path, one_prompt)
     quick = quick_decoder(graph, EMBEDDING)
@@ -172,7 +172,7 @@ def test_without_onnx_the_graph_is_run(tmp_path, monkeypatch):
 
 
 def write_encoder(tiny_sam, folder, cells):
-    """Its embedding is the photo's colours, again and again."""
+    """Its embedding is the photo's colors, again and again."""
     graph = tiny_sam.Graph()
     small = graph("AveragePool", "image", kernel_shape=[16, 16], strides=[16, 16])
     embedding = graph("Slice", graph("Concat", *[small] * 11, axis=1), *np.array([[0], [32], [1]]))

@@ -35,7 +35,7 @@ def scene(height, width):
     return photo, patches
 
 
-def centres(patches):
+def centers(patches):
     points = [((x.start + x.stop) / 2, (y.start + y.stop) / 2) for y, x in patches]
     return np.array(points, dtype=np.float32)[:, None]
 
@@ -70,7 +70,7 @@ def test_each_prompt_gets_what_lies_there(segmenter, size):
     encoded = segmenter.encode(photo)
     assert (encoded.height, encoded.width) == size
     assert (encoded.scale_x, encoded.scale_y) == (1 / STRIDE, 1 / STRIDE)
-    prediction = ask(segmenter, photo, centres(patches))
+    prediction = ask(segmenter, photo, centers(patches))
     rows, columns = size[0] // STRIDE, size[1] // STRIDE
     assert prediction.logits.shape == (5, 3, rows, columns)
     for patch, logits in zip(patches, prediction.logits, strict=True):
@@ -84,7 +84,7 @@ def test_prompts_and_masks_keep_their_place_when_the_photo_is_resized(segmenter,
     encoded = segmenter.encode(photo)
     longest = max(size)
     assert max(encoded.scale_x * size[1], encoded.scale_y * size[0]) == SIDE / STRIDE
-    prediction = ask(segmenter, photo, centres(patches))
+    prediction = ask(segmenter, photo, centers(patches))
     assert prediction.logits.shape[2:] == tuple(-(-round(s * SIDE / longest) // 4) for s in size)
     # Every pixel of the photo reads the logit that it lies on.
     y = ((np.arange(size[0]) + 0.5) * encoded.scale_y).astype(int)
@@ -129,7 +129,7 @@ def test_many_prompts_are_the_prompts_one_by_one(segmenter):
 
 def test_points_outside_take_away(segmenter):
     photo, patches = scene(192, 256)
-    photo[4:12, 4:12] = (230, 45, 200)  # within the first patch, and near its colour
+    photo[4:12, 4:12] = (230, 45, 200)  # within the first patch, and near its color
     encoded = segmenter.encode(photo)
     points = np.array([[[30, 20], [8, 8]]], dtype=np.float32)
     whole = segmenter.predict(encoded, points, np.array([[1, 1]]), levels=False)
@@ -160,60 +160,60 @@ def test_boxes_with_and_without_points(segmenter):
 # --- Exports that differ
 
 
-def rewrite_encoder(tiny_sam, folder, shape, kind, to_colours, pooled=4, side=SIDE):
-    """Another encoder: `to_colours(graph, image)` undoes what the photo went through."""
+def rewrite_encoder(tiny_sam, folder, shape, kind, to_colors, pooled=4, side=SIDE):
+    """Another encoder: `to_colors(graph, image)` undoes what the photo went through."""
     graph = tiny_sam.Graph()
-    embedding = tiny_sam.fold(graph, to_colours(graph, "x"), pooled)
+    embedding = tiny_sam.fold(graph, to_colors(graph, "x"), pooled)
     results = {"output": (embedding, tiny_sam.folded(side))}
     graph.save(folder / "encoder.onnx", {"x": shape}, results, {"x": kind})
 
 
 def channels_last(tiny_sam, folder):
-    def to_colours(graph, image):
-        return tiny_sam.colours(graph, graph("Transpose", image, perm=[0, 3, 1, 2]))
+    def to_colors(graph, image):
+        return tiny_sam.colors(graph, graph("Transpose", image, perm=[0, 3, 1, 2]))
 
     shape = [1, SIDE, SIDE, 3]
-    rewrite_encoder(tiny_sam, folder, shape, TensorProto.FLOAT, to_colours)
+    rewrite_encoder(tiny_sam, folder, shape, TensorProto.FLOAT, to_colors)
 
 
 def bytes_in(tiny_sam, folder):
-    def to_colours(graph, image):
+    def to_colors(graph, image):
         return graph("Div", graph.as_float(image), 255.0)
 
-    rewrite_encoder(tiny_sam, folder, [1, 3, SIDE, SIDE], TensorProto.UINT8, to_colours)
+    rewrite_encoder(tiny_sam, folder, [1, 3, SIDE, SIDE], TensorProto.UINT8, to_colors)
 
 
 def photo_alone(tiny_sam, folder):
-    def to_colours(graph, image):
-        """As samexporter's graph does: normalise, then pad to the square."""
-        normalised = graph("Div", graph("Sub", image, np.array(MEAN)), np.array(DEVIATION))
-        size = graph("Slice", graph("Shape", normalised), np.array([0]), np.array([2]))
+    def to_colors(graph, image):
+        """As samexporter's graph does: normalize, then pad to the square."""
+        normalized = graph("Div", graph("Sub", image, np.array(MEAN)), np.array(DEVIATION))
+        size = graph("Slice", graph("Shape", normalized), np.array([0]), np.array([2]))
         missing = graph("Sub", np.array([USUAL_SIDE, USUAL_SIDE]), size)
         pads = graph("Concat", np.zeros(3, dtype=np.int64), missing, np.array([0]), axis=0)
-        square = graph("Transpose", graph("Pad", normalised, pads), perm=[2, 0, 1])
-        return tiny_sam.colours(graph, graph.unsqueeze(square, 0))
+        square = graph("Transpose", graph("Pad", normalized, pads), perm=[2, 0, 1])
+        return tiny_sam.colors(graph, graph.unsqueeze(square, 0))
 
     tiny_sam.write_decoder(folder / "decoder.onnx", USUAL_SIDE)
     shape = ["h", "w", 3]
-    rewrite_encoder(tiny_sam, folder, shape, TensorProto.FLOAT, to_colours, side=USUAL_SIDE)
+    rewrite_encoder(tiny_sam, folder, shape, TensorProto.FLOAT, to_colors, side=USUAL_SIDE)
 
 
 def open_batch(tiny_sam, folder):
     shape = ["batch", 3, SIDE, SIDE]
-    rewrite_encoder(tiny_sam, folder, shape, TensorProto.FLOAT, tiny_sam.colours)
+    rewrite_encoder(tiny_sam, folder, shape, TensorProto.FLOAT, tiny_sam.colors)
 
 
 def half_precision(tiny_sam, folder):
-    def to_colours(graph, image):
-        return tiny_sam.colours(graph, graph.as_float(image))
+    def to_colors(graph, image):
+        return tiny_sam.colors(graph, graph.as_float(image))
 
-    rewrite_encoder(tiny_sam, folder, [1, 3, SIDE, SIDE], TensorProto.FLOAT16, to_colours)
+    rewrite_encoder(tiny_sam, folder, [1, 3, SIDE, SIDE], TensorProto.FLOAT16, to_colors)
 
 
 def open_size(tiny_sam, folder):
     tiny_sam.write_decoder(folder / "decoder.onnx", USUAL_SIDE)
-    shape, colours = ["batch", "channels", "h", "w"], tiny_sam.colours
-    rewrite_encoder(tiny_sam, folder, shape, TensorProto.FLOAT, colours, side=USUAL_SIDE)
+    shape, colors = ["batch", "channels", "h", "w"], tiny_sam.colors
+    rewrite_encoder(tiny_sam, folder, shape, TensorProto.FLOAT, colors, side=USUAL_SIDE)
 
 
 ENCODERS = [channels_last, bytes_in, open_batch, half_precision, photo_alone, open_size]
@@ -227,8 +227,8 @@ def test_encoders_that_want_the_photo_otherwise(tiny_sam, tmp_path, write, size)
     side = USUAL_SIDE if write in (photo_alone, open_size) else SIDE
     usual = OnnxSegmenter(tiny_sam.write_tiny_sam(tmp_path / "usual", side=side))
     photo, patches = scene(*size)
-    expected = ask(usual, photo, centres(patches))
-    found = ask(OnnxSegmenter(other), photo, centres(patches))
+    expected = ask(usual, photo, centers(patches))
+    found = ask(OnnxSegmenter(other), photo, centers(patches))
     # A logit at the border also sees what the square is filled up with.
     inner = np.s_[..., :-1, :-1]
     np.testing.assert_array_equal(found.logits[inner] > 0, expected.logits[inner] > 0)
@@ -237,9 +237,9 @@ def test_encoders_that_want_the_photo_otherwise(tiny_sam, tmp_path, write, size)
 def test_an_encoder_that_looks_at_half_the_pixels(tiny_sam, tmp_path):
     tiny_sam.write_decoder(tmp_path / "decoder.onnx")
     shape = [1, 3, SIDE // 2, SIDE // 2]
-    rewrite_encoder(tiny_sam, tmp_path, shape, TensorProto.FLOAT, tiny_sam.colours, pooled=2)
+    rewrite_encoder(tiny_sam, tmp_path, shape, TensorProto.FLOAT, tiny_sam.colors, pooled=2)
     photo, patches = scene(192, 256)
-    found = ask(OnnxSegmenter(tmp_path), photo, centres(patches))
+    found = ask(OnnxSegmenter(tmp_path), photo, centers(patches))
     for patch, logits in zip(patches, found.logits, strict=True):
         np.testing.assert_array_equal(logits[1] > 0, area(patch, 48, 64))
 
@@ -248,17 +248,17 @@ def test_a_decoder_for_one_prompt(tiny_sam, segmenter, tiny_sam_folder, tmp_path
     tiny_sam.write_encoder(tmp_path / "b.onnx")
     tiny_sam.write_decoder(tmp_path / "a.onnx", batch=1)
     photo, patches = scene(192, 256)
-    expected = ask(segmenter, photo, centres(patches))
-    found = ask(OnnxSegmenter(tmp_path), photo, centres(patches))
+    expected = ask(segmenter, photo, centers(patches))
+    found = ask(OnnxSegmenter(tmp_path), photo, centers(patches))
     np.testing.assert_array_equal(found.logits, expected.logits)
 
 
 def test_a_decoder_with_one_mask_has_one_level(tiny_sam, segmenter, tmp_path):
     model = OnnxSegmenter(tiny_sam.write_tiny_sam(tmp_path, outputs=1))
     photo, patches = scene(192, 256)
-    expected = ask(segmenter, photo, centres(patches), levels=False)
+    expected = ask(segmenter, photo, centers(patches), levels=False)
     for levels in (True, False):
-        found = ask(model, photo, centres(patches), levels)
+        found = ask(model, photo, centers(patches), levels)
         np.testing.assert_array_equal(found.logits, expected.logits)
         np.testing.assert_array_equal(found.predicted_iou, expected.predicted_iou)
 
@@ -301,8 +301,8 @@ def test_a_decoder_that_also_gives_masks_of_the_photos_size(tiny_sam, segmenter,
     names = ["masks", "iou_predictions", "low_res_masks"]
     decoder_with_sizes(tiny_sam, tmp_path / "decoder.onnx", names)
     photo, patches = scene(300, 400)
-    found = ask(OnnxSegmenter(tmp_path), photo, centres(patches))
-    np.testing.assert_array_equal(found.logits, ask(segmenter, photo, centres(patches)).logits)
+    found = ask(OnnxSegmenter(tmp_path), photo, centers(patches))
+    np.testing.assert_array_equal(found.logits, ask(segmenter, photo, centers(patches)).logits)
 
 
 def test_a_decoder_that_takes_no_mask_and_whole_labels(tiny_sam, segmenter, tmp_path):
@@ -324,8 +324,8 @@ def test_a_decoder_that_takes_no_mask_and_whole_labels(tiny_sam, segmenter, tmp_
     inputs = {name: shape for name, shape in inputs.items() if "mask" not in name}
     graph.save(tmp_path / "decoder.onnx", inputs, results, {"point_labels": TensorProto.INT32})
     photo, patches = scene(192, 256)
-    found = ask(OnnxSegmenter(tmp_path), photo, centres(patches))
-    np.testing.assert_array_equal(found.logits, ask(segmenter, photo, centres(patches)).logits)
+    found = ask(OnnxSegmenter(tmp_path), photo, centers(patches))
+    np.testing.assert_array_equal(found.logits, ask(segmenter, photo, centers(patches)).logits)
 
 
 def write_sam2(tiny_sam, folder):
@@ -336,7 +336,7 @@ def write_sam2(tiny_sam, folder):
     """
     rows = SIDE // STRIDE
     graph = tiny_sam.Graph()
-    pixels = tiny_sam.colours(graph, "image")
+    pixels = tiny_sam.colors(graph, "image")
     fine = graph("AveragePool", pixels, kernel_shape=[4, 4], strides=[4, 4])
     outputs = {
         "high_res_feats_0": (fine, [1, 3, rows, rows]),
@@ -369,7 +369,7 @@ def test_sam_2_squashes_the_photo(tiny_sam, tmp_path):
     photo, patches = scene(128, 256)
     encoded = model.encode(photo)
     assert (encoded.scale_x, encoded.scale_y) == (1 / 4, 1 / 2)
-    prediction = ask(model, photo, centres(patches))
+    prediction = ask(model, photo, centers(patches))
     assert prediction.logits.shape == (5, 3, 64, 64)
     for (y, x), logits in zip(patches, prediction.logits, strict=True):
         rows, columns = np.nonzero(logits[2] > 0)
@@ -506,7 +506,7 @@ def test_a_decoder_of_another_model_is_refused_when_it_is_run(tiny_sam, tmp_path
     with pytest.raises(
         SplatsegError, match=r"decoder\.onnx cannot be run \(Got invalid dimensions"
     ):
-        ask(OnnxSegmenter(tmp_path), photo, centres(patches))
+        ask(OnnxSegmenter(tmp_path), photo, centers(patches))
     assert capfd.readouterr() == ("", "")
 
 
@@ -524,7 +524,7 @@ def test_logits_of_another_size_are_refused(tiny_sam, tmp_path):
     graph.save(tmp_path / "decoder.onnx", inputs, results)
     photo, patches = scene(192, 256)
     with pytest.raises(SplatsegError, match=r"gives logits \[5, 4, 32, 64\].*64x64"):
-        ask(OnnxSegmenter(tmp_path), photo, centres(patches))
+        ask(OnnxSegmenter(tmp_path), photo, centers(patches))
 
 
 def test_without_onnxruntime(tiny_sam_folder, monkeypatch):

@@ -104,7 +104,7 @@ def compare(
     pixels: Tensor | None = None,
     depth: bool = False,
 ) -> None:
-    """Images and all gradients, those of the projected centres too, of colour and attributes."""
+    """Images and all gradients, those of the projected centers too, of color and attributes."""
     scenes = {"gsplat": machine.scene(gaussians), "reference": reference_scene(gaussians)}
     results = []
     for backend, scene in scenes.items():

@@ -60,7 +60,7 @@ def compare(
     pixels: Tensor | None = None,
     depth: bool = False,
 ) -> None:
-    """Images and all gradients of colour and attributes, natively and in the reference."""
+    """Images and all gradients of color and attributes, natively and in the reference."""
     tolerance = DEPTH_TOLERANCE if depth else TOLERANCE
     results = []
     for name, scene, dtype in (
@@ -225,7 +225,7 @@ def test_projection_alone(
 def test_outside_the_margin(
     native, make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
 ) -> None:
-    """Large Gaussians centred far off the image still reach it, with a held Jacobian."""
+    """Large Gaussians centerd far off the image still reach it, with a held Jacobian."""
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera, 8)
     offsets = torch.tensor([4.0, -4.0, 0.0, 0.0, 4.0, -4.0, 0.0, 0.0], dtype=torch.float64)

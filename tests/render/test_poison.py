@@ -144,10 +144,10 @@ def test_a_point_gaussian_is_as_wide_as_the_blur(
     assert bool(render.rasterize(view, view.colors).image.isfinite().all())
 
 
-def test_a_gaussian_at_the_camera_centre_is_finite(
+def test_a_gaussian_at_the_camera_center_is_finite(
     backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
 ) -> None:
-    """Its colour has no direction."""
+    """Its color has no direction."""
     camera = make_camera()
     scene = backend.scene(poisoned(make_gaussians(20, 3), "means", camera.position.tolist()))
     view = backend.project(scene, camera)

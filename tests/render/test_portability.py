@@ -49,7 +49,7 @@ def random_like(shape: torch.Size, generator: torch.Generator) -> Tensor:
 def blending_case(
     name: str, gaussians: Gaussians, camera: Camera, features: Tensor | None, pixels: Tensor | None
 ) -> Case:
-    """Image, alpha and every gradient; of colour where there are no `features`."""
+    """Image, alpha and every gradient; of color where there are no `features`."""
     scene = Gaussians(**{k: t.clone().requires_grad_() for k, t in gaussians.tensors().items()})
     view = reference.project(scene, camera, SH_DEGREE)
     attributes = view.colors if features is None else features.clone().requires_grad_()
@@ -70,7 +70,7 @@ def blending_case(
         "incoming_image": planar(incoming[0]),
         "incoming_alpha": incoming[1],
         "grad_attributes": attributes.grad,
-        # Blended features leave colour, and so the spherical harmonics, alone.
+        # Blended features leave color, and so the spherical harmonics, alone.
         **{k: torch.zeros_like(gaussians.sh) if g is None else g for k, g in grads.items()},
     }
     return {f"{name}/{key}": value.detach() for key, value in case.items() if value is not None}

@@ -100,10 +100,10 @@ def test_projection_is_the_textbook_covariance(
         )
 
 
-def test_a_centre_gradient_is_that_of_a_shifted_principal_point(
+def test_a_center_gradient_is_that_of_a_shifted_principal_point(
     make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
 ) -> None:
-    """Moving every projected centre by d is moving the principal point by d."""
+    """Moving every projected center by d is moving the principal point by d."""
     camera = make_camera(9, 8)
     view = reference.project(make_smooth_gaussians(camera, 6), camera, 0)
     means2d = view.means2d.clone().requires_grad_()

@@ -362,7 +362,7 @@ def test_sh_degree_limits_the_harmonics(
     assert not gradient[:, (degree + 1) ** 2 :].any()
 
 
-def test_render_of_gaussians_is_their_colour(
+def test_render_of_gaussians_is_their_color(
     make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
 ) -> None:
     gaussians, camera = make_gaussians().to(torch.float32), make_camera()

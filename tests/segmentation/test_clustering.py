@@ -230,7 +230,7 @@ def test_rendered_labels_are_those_of_a_one_hot_image(trained: Scene, count: int
 
 
 def one_channel(gaussians: Gaussians, inside: torch.Tensor, camera) -> torch.Tensor:
-    """How much of each pixel some of the Gaussians make, from a grey image of them."""
+    """How much of each pixel some of the Gaussians make, from a gray image of them."""
     white = torch.zeros_like(gaussians.sh)
     white[:, 0] = torch.where(inside, 0.5, -0.5)[:, None] / 0.28209479177387814
     return render(dataclasses.replace(gaussians, sh=white), camera).image[..., 0]

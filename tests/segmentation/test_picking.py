@@ -19,7 +19,7 @@ from splatseg.segmentation import (
     select_gaussians,
     select_objects,
 )
-from splatseg.segmentation.picking import _neighbourhood
+from splatseg.segmentation.picking import _neighborhood
 
 MIN_VIEW_IOU = 0.6  # of a ball in any view; the lowest of seeds 0 to 4 are 0.85 to 0.93
 MIN_MEAN_IOU = 0.85  # over views and balls; seeds 0 to 4 have 0.94 to 0.97
@@ -68,7 +68,7 @@ def test_a_query_is_the_mean_of_the_unit_features_around_the_click(
 
 def test_a_query_at_the_photos_corner_takes_the_pixels_there_are(trained: Scene) -> None:
     frame = trained.frames[0]
-    found = _neighbourhood(torch.tensor([0, 0], dtype=torch.int32), 1, frame)
+    found = _neighborhood(torch.tensor([0, 0], dtype=torch.int32), 1, frame)
     assert found.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
 
 

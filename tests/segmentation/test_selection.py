@@ -70,7 +70,7 @@ def test_what_is_combined_is_its_weights_alone(trained: Scene) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-def test_growing_adds_neighbours_and_shrinking_takes_them_away(trained: Scene, steps: int) -> None:
+def test_growing_adds_neighbors_and_shrinking_takes_them_away(trained: Scene, steps: int) -> None:
     gaussians = trained.gaussians
     half = selection_of(trained)
     larger, smaller = (grown(half, gaussians, k) for k in (steps, -steps))

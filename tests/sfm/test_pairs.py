@@ -6,11 +6,11 @@ import pytest
 from splatseg.sfm import pairs
 from splatseg.sfm.pairs import (
     ALIKE,
-    NEIGHBOURS,
+    NEIGHBORS,
     SAMPLE,
     alike_pairs,
     learn_words,
-    neighbour_pairs,
+    neighbor_pairs,
     sample_rows,
     vlad,
 )
@@ -26,11 +26,11 @@ def descriptors(place: int, count: int = 200) -> np.ndarray:
     return np.clip(rows, 0, 255).astype(np.uint8)
 
 
-def test_neighbours_follow_each_other_in_their_folder() -> None:
+def test_neighbors_follow_each_other_in_their_folder() -> None:
     photos = [f"a/{i}.jpg" for i in range(10)] + ["b/0.jpg", "b/1.jpg"]
-    chosen = neighbour_pairs(photos)
-    assert {(0, 1), (0, NEIGHBOURS), (8, 9), (10, 11)} <= chosen
-    assert not {(0, NEIGHBOURS + 1), (9, 10)} & chosen
+    chosen = neighbor_pairs(photos)
+    assert {(0, 1), (0, NEIGHBORS), (8, 9), (10, 11)} <= chosen
+    assert not {(0, NEIGHBORS + 1), (9, 10)} & chosen
     assert all(i < j for i, j in chosen)
 
 

@@ -96,7 +96,7 @@ def test_poses_are_those_that_the_photos_were_made_from(made: Path) -> None:
     assert abs(capture.frames[0].lens.pinhole()[0] / scene.FOCAL - 1) < 0.02
 
 
-def test_points_have_the_photos_colours(made: Path) -> None:
+def test_points_have_the_photos_colors(made: Path) -> None:
     assert np.ptp(load_capture(made).colors.astype(int), axis=0).min() > 100
 
 
@@ -191,7 +191,7 @@ def test_photos_without_features(tmp_path: Path) -> None:
         reconstruct(tmp_path)
 
 
-def test_many_photos_are_matched_with_neighbours_and_lookalikes(
+def test_many_photos_are_matched_with_neighbors_and_lookalikes(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconstruction, "ALL_PAIRS_UP_TO", VIEWS - 1)
@@ -210,11 +210,11 @@ def cameras_of(root: Path) -> list[pycolmap.Camera]:
 def test_cameras_are_shared(sharing: CameraSharing, count: int, tmp_path: Path) -> None:
     exif = scene.Image.Exif()
     exif.get_ifd(0x8769)[0xA405] = 26  # the focal length on 35 mm film
-    grey = scene.Image.new("L", (80, 60))
+    gray = scene.Image.new("L", (80, 60))
     for folder, size, saving in (("a", 11, {}), ("b", 1, {}), ("c", 2, {"exif": exif})):
         (tmp_path / "images" / folder).mkdir(parents=True)
         for number in range(size):
-            grey.save(tmp_path / "images" / folder / f"{number}.jpg", **saving)
+            gray.save(tmp_path / "images" / folder / f"{number}.jpg", **saving)
     prepare(tmp_path, photos_of(tmp_path), sharing, 1)
     cameras = cameras_of(tmp_path)
     assert len(cameras) == count

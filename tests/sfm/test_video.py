@@ -31,11 +31,11 @@ def picture(index: int) -> np.ndarray:
 def frames(blur: float = BLUR) -> list[np.ndarray]:
     """Sixty frames, RGB; all but one in ten are blurred."""
     sharp = {INTERVAL * i + at for i, at in enumerate(SHARP_AT)}
-    grey = [
+    gray = [
         picture(i) if i in sharp else gaussian_filter(picture(i), blur)
         for i in range(INTERVAL * len(SHARP_AT))
     ]
-    return [np.repeat(np.rint(image).astype(np.uint8)[..., None], 3, axis=-1) for image in grey]
+    return [np.repeat(np.rint(image).astype(np.uint8)[..., None], 3, axis=-1) for image in gray]
 
 
 def write_video(path: Path, images: list[np.ndarray], rotation: int | None = None) -> Path:

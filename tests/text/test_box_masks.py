@@ -120,7 +120,7 @@ def test_a_detectors_own_mask_goes_before_the_segmenters(image):
 
 
 def test_models_in_onnx(tiny_sam, tmp_path):
-    """The tiny SAM finds the area of one colour around a box's centre."""
+    """The tiny SAM finds the area of one color around a box's center."""
     pytest.importorskip("onnxruntime", reason="extra `sam` is not installed")
     folder = tiny_sam.write_tiny_sam(tmp_path / "tiny")
     image = np.full((120, 160, 3), (40, 90, 60), dtype=np.uint8)

@@ -47,7 +47,7 @@ def test_without_a_due_loss_the_first_features_stay(true_scene, views) -> None:
     assert torch.equal(found, before)
 
 
-def test_the_regulariser_alone_moves_features(true_scene, views) -> None:
+def test_the_regularizer_alone_moves_features(true_scene, views) -> None:
     gaussians, _ = true_scene
     both = contrast_features(gaussians, views, replace(PAPER, iterations=100))
     off = SpatialConfig(near_weight=0.0, far_weight=0.0)

@@ -221,7 +221,7 @@ def test_nan_gaussians_are_pruned_with_the_faint() -> None:
 
 
 def test_statistics_are_means_over_the_views_that_saw_a_gaussian() -> None:
-    """In normalised image coordinates: a pixel is 2 / width wide and 2 / height high."""
+    """In normalized image coordinates: a pixel is 2 / width wide and 2 / height high."""
     stats = DensityStatistics.zeros(3)
     stats.add(
         torch.tensor([[3.0, 0.0], [0.0, 1.0], [5.0, 5.0]]),
@@ -277,7 +277,7 @@ def test_morton_order_is_the_interleaved_bits() -> None:
     assert codes == sorted(codes)
 
 
-def test_morton_order_keeps_neighbours_near() -> None:
+def test_morton_order_keeps_neighbors_near() -> None:
     """A step along the order is much shorter than one between random Gaussians."""
     means = torch.rand(2000, 3, generator=torch.manual_seed(0))
     along = means[morton_order(means)].diff(dim=0).norm(dim=-1).mean()

@@ -27,7 +27,7 @@ LOSS_TOLERANCE = 5e-3
 COUNT_TOLERANCE = 0.01
 GPU_LOSS_TOLERANCE = 1e-2  # a guess until it is measured
 
-# Both feature losses, a density round, a degree of colour, idle steps; a checkpoint.
+# Both feature losses, a density round, a degree of color, idle steps; a checkpoint.
 SHORT: dict[str, Any] = {
     "iterations": 12,
     "checkpoint_interval": 5,

@@ -1,4 +1,4 @@
-"""The first Gaussians: widths against brute force, colours, and captures of few points."""
+"""The first Gaussians: widths against brute force, colors, and captures of few points."""
 
 import math
 
@@ -79,7 +79,7 @@ def test_some_duplicates_do_not_shrink_the_others() -> None:
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_colours_are_the_points(degree: int) -> None:
+def test_colors_are_the_points(degree: int) -> None:
     """From every direction, because only the constant harmonic is set."""
     colors = np.array([[0, 128, 255], [7, 200, 31]], np.uint8)
     gaussians = start(np.array([[0.0, 0, 0], [1.0, 0, 0]]), colors, sh_degree=degree)

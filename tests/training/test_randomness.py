@@ -36,7 +36,7 @@ def test_the_global_generator_is_left_alone() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_neighbouring_steps_are_not_correlated() -> None:
+def test_neighboring_steps_are_not_correlated() -> None:
     """Means over 200 steps of uniform numbers: 0.5 within five standard errors."""
     drawn = torch.stack([draw(0, "frames", step) for step in range(200)])
     error = (1 / 12 / 200) ** 0.5

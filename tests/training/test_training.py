@@ -30,7 +30,7 @@ MIN_PSNR = 28.0  # seeds 0 to 4 reach 29.6 to 30.7 dB
 MIN_CLICK_MIOU = 0.85  # seeds 0 to 4 reach 0.93 to 0.97; all pixels as the mask have 0.09
 MIN_RGB_PSNR = 21.5  # 150 iterations reach 23.3
 
-# A run with everything in it: density rounds, an opacity reset, a degree of colour, idle steps.
+# A run with everything in it: density rounds, an opacity reset, a degree of color, idle steps.
 BUSY: dict[str, Any] = {
     "iterations": 60,
     "checkpoint_interval": 25,
@@ -127,7 +127,7 @@ def test_ctrl_c_in_mid_step_waits_for_the_end_of_the_step(
 
     def interrupted_steps(*arguments: Any) -> None:
         calls.append(1)
-        if len(calls) == 5 * 12 + 2:  # some way into the optimiser of an iteration
+        if len(calls) == 5 * 12 + 2:  # some way into the optimizer of an iteration
             os.kill(os.getpid(), signal.SIGINT)
         real_steps(*arguments)
 

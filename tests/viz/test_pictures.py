@@ -1,4 +1,4 @@
-"""Pictures: palettes, highlights, contact sheets, and feature colours of any input."""
+"""Pictures: palettes, highlights, contact sheets, and feature colors of any input."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ from splatseg.viz.pictures import (
     to_uint8,
 )
 
-MIN_NEIGHBOUR_DISTANCE = 100  # in RGB, of ids that follow each other; below, hues look alike
+MIN_NEIGHBOR_DISTANCE = 100  # in RGB, of ids that follow each other; below, hues look alike
 MIN_DISTANCE = 20  # in RGB, of any two of 24 ids
 MANY = 24
 
@@ -46,7 +46,7 @@ def test_the_palettes_colors_differ() -> None:
     assert palette.shape == (MANY + 1, 3)
     apart = distances(palette)
     assert apart[~np.eye(MANY + 1, dtype=bool)].min() > MIN_DISTANCE
-    assert np.diagonal(apart, offset=1).min() > MIN_NEIGHBOUR_DISTANCE
+    assert np.diagonal(apart, offset=1).min() > MIN_NEIGHBOR_DISTANCE
 
 
 def test_hundreds_of_ids_have_a_color_of_their_own() -> None:
@@ -188,7 +188,7 @@ def test_feature_colors_tell_clusters_apart() -> None:
     samples = unit(axes.repeat(50, 1) + 0.02 * torch.randn(150, 16, generator=random))
     colors = FeatureColors.fit(samples)
     shown = colors.paint(FeatureMap(axes[None], torch.ones(1, 3, dtype=torch.bool)))
-    assert distances(shown[0])[~np.eye(3, dtype=bool)].min() > MIN_NEIGHBOUR_DISTANCE
+    assert distances(shown[0])[~np.eye(3, dtype=bool)].min() > MIN_NEIGHBOR_DISTANCE
 
 
 def test_what_is_not_covered_is_background() -> None:

@@ -1,7 +1,7 @@
 """COLMAP sparse models, text and binary.
 
 The files are read here rather than by pycolmap, which reads on forever in a truncated
-`points3D.bin` and takes what a truncated `cameras.bin` lacks from uninitialised memory. Here every
+`points3D.bin` and takes what a truncated `cameras.bin` lacks from uninitialized memory. Here every
 record must be complete, and a binary file must end with its last one. The 2D observations, most of
 a large model, are skipped. Format: https://colmap.github.io/format.html
 """

@@ -1,13 +1,13 @@
 """How a photo was taken, and the maps between the photo and the image that training works on.
 
-Two frames of reference, both in pixels with centres at +0.5:
+Two frames of reference, both in pixels with centers at +0.5:
 
 - **photo**: the photo as shipped in `images/`, lens distortion and all;
 - **working**: the undistorted, downscaled pinhole image of a `Camera`.
 
 The ideal camera of a lens keeps the photo's size, focal length and principal point and drops the
 distortion; a working camera is the ideal camera at another size. So a working image may lack a
-strip of the photo's border, or reach beyond it (there colours repeat the border and labels are 0).
+strip of the photo's border, or reach beyond it (there colors repeat the border and labels are 0).
 """
 
 from dataclasses import asdict, dataclass
@@ -94,9 +94,9 @@ class Lens:
         self, xy: Float[np.ndarray, "*points 2"], camera: Camera
     ) -> Float[np.ndarray, "*points 2"]:
         """Where points of the working image lie on the photo (perhaps outside it)."""
-        focal, centre = (camera.fx, camera.fy), (camera.cx, camera.cy)
+        focal, center = (camera.fx, camera.fy), (camera.cx, camera.cy)
         rays = np.ones((xy.size // 2, 3))
-        rays[:, :2] = (xy.reshape(-1, 2) - centre) / focal
+        rays[:, :2] = (xy.reshape(-1, 2) - center) / focal
         return np.asarray(self._colmap().img_from_cam(rays)).reshape(xy.shape)
 
     def working_from_photo(

@@ -61,7 +61,7 @@ def photo_size(path: Path, like: tuple[int, int] | None = None) -> tuple[int, in
 
 
 def read_photo(path: Path, like: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """The photo's pixels; 16-bit, grey, CMYK and palette photos become 8-bit RGB."""
+    """The photo's pixels; 16-bit, gray, CMYK and palette photos become 8-bit RGB."""
     with _opened(path) as image:
         turned = ImageOps.exif_transpose(image) if _is_turned(image, like) else image
         return np.array(_eight_bit_rgb(turned))
@@ -76,7 +76,7 @@ def check_photo(path: Path) -> None:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether every program reads the photo alike: upright 8-bit RGB or grey, as JPEG or PNG."""
+    """Whether every program reads the photo alike: upright 8-bit RGB or gray, as JPEG or PNG."""
     with _opened(path) as image:
         deep = any(";16" in str(tile[3]) for tile in image.tile)  # 16-bit RGB is of mode RGB too
         return (
@@ -91,7 +91,7 @@ def is_plain(path: Path) -> bool:
 def write_plain(path: Path, target: Path, lossless: bool) -> None:
     """Write the photo as a plain one: a PNG if it is to be lossless, a JPEG otherwise.
 
-    It keeps what EXIF says of the camera and its focal length, and the colour profile if that is
+    It keeps what EXIF says of the camera and its focal length, and the color profile if that is
     one for RGB. Transparency is dropped.
     """
     with _opened(path) as image:
@@ -142,7 +142,7 @@ def _is_turned(image: Image.Image, like: tuple[int, int] | None) -> bool:
 
 
 def _eight_bit_rgb(image: Image.Image) -> Image.Image:
-    """RGB without transparency; of 16-bit grey, which Pillow would clip at 255, the high byte."""
+    """RGB without transparency; of 16-bit gray, which Pillow would clip at 255, the high byte."""
     if image.mode == "I" or image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if "transparency" in image.info:

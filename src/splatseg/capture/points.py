@@ -14,7 +14,7 @@ from numpy.lib.recfunctions import unstructured_to_structured
 from splatseg.errors import SplatsegError
 from splatseg.geometry.camera import Camera
 
-GREY = 128  # the colour of a point that has none
+GRAY = 128  # the color of a point that has none
 
 SAMPLED_POINTS = 20_000  # about what COLMAP finds in a small scene; density control adds the rest
 CANDIDATES_PER_POINT = 4  # candidates drawn for every point kept
@@ -37,7 +37,7 @@ PLY_TYPES = {
 
 
 class Points(NamedTuple):
-    """Coloured points, in world units."""
+    """Colored points, in world units."""
 
     xyz: Float[np.ndarray, "n 3"]
     rgb: UInt8[np.ndarray, "n 3"]
@@ -52,11 +52,11 @@ NO_POINTS = Points(np.zeros((0, 3)), np.zeros((0, 3), np.uint8))
 
 
 def read_ply(path: Path) -> Points:
-    """The vertices of an ascii or binary PLY; grey where it has no red, green and blue."""
+    """The vertices of an ascii or binary PLY; gray where it has no red, green and blue."""
     try:
         rows = _read_vertices(path.read_bytes())
         xyz = np.column_stack([rows[name] for name in "xyz"]).astype(np.float64)
-        return Points(xyz, _colours(rows))
+        return Points(xyz, _colors(rows))
     except (OSError, ValueError) as error:
         raise SplatsegError(
             f"{path} is not a usable point cloud ({error}); expected a PLY file that begins with "
@@ -65,7 +65,7 @@ def read_ply(path: Path) -> Points:
 
 
 def sample_points(cameras: Sequence[Camera], extent: float) -> Points:
-    """Grey points in the volume that many of `cameras` see; the same for the same cameras.
+    """Gray points in the volume that many of `cameras` see; the same for the same cameras.
 
     Candidates lie on random rays of the cameras, uniform in the logarithm of depth. Those that
     fewer than a quarter of the cameras see are kept only where better ones have run out.
@@ -77,7 +77,7 @@ def sample_points(cameras: Sequence[Camera], extent: float) -> Points:
     enough = np.ceil(SEEN_BY_SHARE * len(chosen))
     best_first = np.argsort(-np.minimum(views, enough), kind="stable")
     xyz = candidates[best_first[:SAMPLED_POINTS]]
-    return Points(xyz, np.full(xyz.shape, GREY, np.uint8))
+    return Points(xyz, np.full(xyz.shape, GRAY, np.uint8))
 
 
 def near_plane(camera: Camera, xyz: Float[np.ndarray, "n 3"]) -> float:
@@ -101,9 +101,9 @@ def _points_on_rays(
     rotations = np.stack([c.cam_from_world[:3, :3].numpy() for c in cameras])
     positions = np.stack([c.position.numpy() for c in cameras])
     owner = rng.integers(len(cameras), size=count)
-    focal, centre, size = np.split(intrinsics[owner], 3, axis=1)
+    focal, center, size = np.split(intrinsics[owner], 3, axis=1)
     rays = np.ones((count, 3))
-    rays[:, :2] = (rng.uniform(size=(count, 2)) * size - centre) / focal
+    rays[:, :2] = (rng.uniform(size=(count, 2)) * size - center) / focal
     depth = extent * np.exp(rng.uniform(np.log(NEAREST), np.log(FARTHEST), size=(count, 1)))
     world_from_cam = rotations[owner].transpose(0, 2, 1)
     return (world_from_cam @ (rays * depth)[..., None])[..., 0] + positions[owner]
@@ -146,10 +146,10 @@ def _parse_header(header: str) -> tuple[str, int, list[tuple[str, str]]]:
     return byte_order, elements[0][1], properties
 
 
-def _colours(rows: Shaped[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3"]:
+def _colors(rows: Shaped[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3"]:
     """Red, green and blue, 0 to 255."""
     names = rows.dtype.names or ()
     if not {"red", "green", "blue"} <= set(names):
-        return np.full((len(rows), 3), GREY, np.uint8)
+        return np.full((len(rows), 3), GRAY, np.uint8)
     rgb = np.column_stack([rows[name] for name in ("red", "green", "blue")])
     return np.clip(rgb, 0, 255).astype(np.uint8)

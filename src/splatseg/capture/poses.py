@@ -42,7 +42,7 @@ class Poses:
 
 
 def photo_path(text: str) -> str:
-    """A listed path as the capture's own: normalised, and refused if it leads outside."""
+    """A listed path as the capture's own: normalized, and refused if it leads outside."""
     path = posixpath.normpath(text.replace("\\", "/"))
     if path.startswith(("/", "../")) or PureWindowsPath(path).drive:
         raise SplatsegError(

@@ -1,10 +1,10 @@
 """Image samples at pixel coordinates, and images at other sizes.
 
-Coordinates are (x, y) in pixels with centres at +0.5, so scaling an image by a factor scales its
+Coordinates are (x, y) in pixels with centers at +0.5, so scaling an image by a factor scales its
 coordinates by the same factor. Images are numpy arrays, `h w` or `h w c`, of any real type; the
 result has the type of the input.
 
-`nearest` is for labels: nothing is blended, and what lies outside the image is 0 (unlabelled).
+`nearest` is for labels: nothing is blended, and what lies outside the image is 0 (unlabeled).
 Otherwise values are interpolated and the border is repeated outwards.
 
 What takes many bytes a pixel is done a band of rows at a time: a photo of 12 megapixels would else
@@ -24,8 +24,8 @@ BAND_PIXELS = 2**18
 OUTSIDE = -1.0  # a pixel coordinate outside every image: stands for "no such point" (NaN)
 
 
-def pixel_centres(width: int, height: int) -> Float[np.ndarray, "h w 2"]:
-    """The coordinates of every pixel's centre."""
+def pixel_centers(width: int, height: int) -> Float[np.ndarray, "h w 2"]:
+    """The coordinates of every pixel's center."""
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     return np.stack([x, y], axis=-1)
 
@@ -35,12 +35,12 @@ def pixel_map(
     width: int,
     height: int,
 ) -> Float32[np.ndarray, "height width 2"]:
-    """Where `move` takes the centre of every pixel."""
+    """Where `move` takes the center of every pixel."""
     result = np.empty((height, width, 2), dtype=np.float32)
     for rows in _bands(width, height):
-        centres = pixel_centres(width, rows.stop - rows.start)
-        centres[..., 1] += rows.start
-        result[rows] = move(centres)
+        centers = pixel_centers(width, rows.stop - rows.start)
+        centers[..., 1] += rows.start
+        result[rows] = move(centers)
     return result
 
 

@@ -37,7 +37,7 @@ def _parse(arguments: list[str]) -> Any:
     from splatseg.cli.capture import Capture
     from splatseg.cli.cluster import Cluster
     from splatseg.cli.doctor import Doctor
-    from splatseg.cli.edit import Extract, Hide, Move, Recolour, Remove
+    from splatseg.cli.edit import Extract, Hide, Move, Recolor, Remove
     from splatseg.cli.evaluate import Evaluate
     from splatseg.cli.export import Export
     from splatseg.cli.lift import Lift
@@ -61,7 +61,7 @@ def _parse(arguments: list[str]) -> Any:
         Annotated[Extract, verb("extract")],
         Annotated[Remove, verb("remove")],
         Annotated[Hide, verb("hide")],
-        Annotated[Recolour, verb("recolour")],
+        Annotated[Recolor, verb("recolor")],
         Annotated[Move, verb("move")],
         Annotated[Export, verb("export")],
         Annotated[Evaluate, verb("evaluate")],

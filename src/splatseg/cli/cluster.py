@@ -202,7 +202,7 @@ def _printed(row: dict[str, Any]) -> dict[str, str]:
         "id": str(row["id"]),
         "Gaussians": str(row["gaussians"]),
         "views": str(row["views"]),
-        "centre": " ".join(f"{v:.2f}" for v in row["center"]),
+        "center": " ".join(f"{v:.2f}" for v in row["center"]),
         "size": " x ".join(f"{v:.2f}" for v in row["size"]),
-        "colour": "#" + "".join(f"{v:02x}" for v in row["color"]),
+        "color": "#" + "".join(f"{v:02x}" for v in row["color"]),
     }

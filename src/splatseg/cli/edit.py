@@ -1,4 +1,4 @@
-"""`splatseg extract`, `remove`, `hide`, `recolour` and `move`: a scene folder in, another out."""
+"""`splatseg extract`, `remove`, `hide`, `recolor` and `move`: a scene folder in, another out."""
 
 import math
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ from torch import Tensor
 from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
 from splatseg.cli.selections import union_weights
-from splatseg.editing.edits import extracted, hidden, moved, recoloured, removed
+from splatseg.editing.edits import extracted, hidden, moved, recolored, removed
 from splatseg.editing.unobserved import Unseen, find_unseen
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder
@@ -125,17 +125,17 @@ class Hide(Edit):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recolour(Edit):
-    """Give objects another colour."""
+class Recolor(Edit):
+    """Give objects another color."""
 
     color: str
     """As in #3366cc; a name that CSS knows will do too."""
     strength: float = 0.5
-    """0 leaves the colours, 1 gives the new one alone."""
+    """0 leaves the colors, 1 gives the new one alone."""
 
     def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> Edited:
-        """The same Gaussians, the selected ones in a mixed colour."""
-        return Edited(recoloured(scene, weights, parse_color(self.color), self.strength))
+        """The same Gaussians, the selected ones in a mixed color."""
+        return Edited(recolored(scene, weights, parse_color(self.color), self.strength))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,9 +145,9 @@ class Move(Edit):
     by: str = "0,0,0"
     """X,Y,Z in the world's units and axes; below 0 as in --by=-0.1,0,0."""
     rotate: str = "z,0"
-    """AXIS,DEGREES about x, y or z of the world, or a quaternion W,X,Y,Z; about the centre."""
+    """AXIS,DEGREES about x, y or z of the world, or a quaternion W,X,Y,Z; about the center."""
     scale: float = 1.0
-    """Factor, about the centre, which is the median of the object's Gaussians."""
+    """Factor, about the center, which is the median of the object's Gaussians."""
 
     def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> Edited:
         """The selected Gaussians elsewhere, and those that stay without them."""
@@ -189,11 +189,11 @@ def told_unseen(unseen: Unseen, folder: Path) -> str:
 
 
 def parse_color(text: str) -> Float[Tensor, "3"]:
-    """RGB in [0, 1] from #rrggbb or a colour's name."""
+    """RGB in [0, 1] from #rrggbb or a color's name."""
     try:
         return torch.tensor(ImageColor.getrgb(text)[:3]) / 255
     except ValueError as error:
-        raise SplatsegError(f"--color {text} is no colour; expected #rrggbb") from error
+        raise SplatsegError(f"--color {text} is no color; expected #rrggbb") from error
 
 
 def parse_rotation(text: str) -> Float[Tensor, "4"]:

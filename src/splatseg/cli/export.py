@@ -46,7 +46,7 @@ class Export:
     format: Format | None = None
     """By default, what the suffix of the file says: .npz are ids, .json boxes, .glb, .obj and .stl
     a mesh of an object, .mp4 a video. Splats are ply, compressed-ply, spz, sog and splat; ids-ply
-    has objects in colours. masks, label-maps, coco and sa1b are 2D masks."""
+    has objects in colors. masks, label-maps, coco and sa1b are 2D masks."""
     object: tyro.conf.UseAppendAction[list[int]] = field(default_factory=list)
     """Id of an object that cluster found; again for more. By default, the whole scene."""
     selection: tyro.conf.UseAppendAction[list[str]] = field(default_factory=list)
@@ -262,7 +262,7 @@ FORMATS: dict[FileFormatName, FileFormat] = {
     "sog": FileFormat((".sog",), _write_splats, "small, for the web"),
     "splat": FileFormat((".splat",), _write_splats, "for older web viewers"),
     "ids": FileFormat((".npz",), _write_ids, "the object of each Gaussian, a row each"),
-    "ids-ply": FileFormat((".ply",), _write_ids_ply, "objects in colours, for any 3DGS viewer"),
+    "ids-ply": FileFormat((".ply",), _write_ids_ply, "objects in colors, for any 3DGS viewer"),
     "boxes": FileFormat((".json",), _write_boxes, "two boxes for each object"),
     "mesh": FileFormat((".glb", ".obj", ".stl", ".ply"), _write_mesh, "the object's surface"),
 }

@@ -72,7 +72,7 @@ class Masks:
     source: Annotated[Path | None, tyro.conf.arg(name="import")] = None
     """File or folder with another tool's masks, to be read in place of making any."""
     format: str | None = None
-    """What --import reads, as docs/formats.md calls it; by default recognised by its files."""
+    """What --import reads, as docs/formats.md calls it; by default recognized by its files."""
     restart: bool = False
     """Begin again: discard the masks that were made for this set before."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

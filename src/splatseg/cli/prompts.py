@@ -1,6 +1,6 @@
 """Prompts as they are typed: FRAME:X,Y and its like, and many objects in one file.
 
-Whole numbers of a point name a pixel, so they mean its centre; a box's are its edges.
+Whole numbers of a point name a pixel, so they mean its center; a box's are its edges.
 """
 
 import re

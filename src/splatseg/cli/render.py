@@ -35,12 +35,12 @@ Which = Literal["test", "train", "all"]
 
 SHEET_ROWS = 5
 SHEET_CELL = 400  # pixels
-PALETTE_VIEWS = 6  # views whose features decide on the colours
+PALETTE_VIEWS = 6  # views whose features decide on the colors
 
 
 @dataclass(frozen=True)
 class Render:
-    """Render a scene: colours, features, objects, side by side with the photos."""
+    """Render a scene: colors, features, objects, side by side with the photos."""
 
     scene: tyro.conf.Positional[Path]
     """Scene folder, as written by train."""
@@ -136,9 +136,9 @@ def _working_photo(scene: Scene, frame: Frame) -> RGB:
 
 
 def _feature_colors(scene: Scene) -> FeatureColors:
-    """One colour map for all views of the scene.
+    """One color map for all views of the scene.
 
-    Fitted to regions rather than pixels, or walls and floor would take all the colours.
+    Fitted to regions rather than pixels, or walls and floor would take all the colors.
     """
     if scene.gaussians.features.shape[1] == 0:
         raise SplatsegError("the scene has no segmentation features to render; train with masks")

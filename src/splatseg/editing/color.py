@@ -1,4 +1,4 @@
-"""Showing Gaussians in another colour, or not at all. No Gaussian is added or taken away."""
+"""Showing Gaussians in another color, or not at all. No Gaussian is added or taken away."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,21 +16,21 @@ def hide(gaussians: Gaussians, selected: Bool[Tensor, " n"]) -> Gaussians:
     return Gaussians(**(gaussians.tensors() | {"logit_opacities": logits}))
 
 
-def recolour(
+def recolor(
     gaussians: Gaussians,
     selected: Bool[Tensor, " n"],
     color: Float[Tensor, "3"],
     strength: float,
 ) -> Gaussians:
-    """The scene with the colours of its `selected` Gaussians mixed with `color`, RGB in [0, 1].
+    """The scene with the colors of its `selected` Gaussians mixed with `color`, RGB in [0, 1].
 
     Of strength 0 it stays as it is; of strength 1 it has `color` alone, from all sides.
 
     Raises:
-        SplatsegError: a strength or a colour outside [0, 1].
+        SplatsegError: a strength or a color outside [0, 1].
     """
     if not bool(((color >= 0) & (color <= 1)).all()):
-        raise SplatsegError(f"the colour is {color.tolist()}; expected RGB from 0 to 1")
+        raise SplatsegError(f"the color is {color.tolist()}; expected RGB from 0 to 1")
     if not 0 <= strength <= 1:
         raise SplatsegError(f"the strength is {strength}; expected a share from 0 to 1")
     target = torch.zeros_like(gaussians.sh[0])

@@ -9,7 +9,7 @@ from dataclasses import replace
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatseg.editing.color import hide, recolour
+from splatseg.editing.color import hide, recolor
 from splatseg.editing.placement import transform
 from splatseg.editing.removal import without
 from splatseg.errors import SplatsegError
@@ -42,12 +42,12 @@ def hidden(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
     return replace(scene, gaussians=hide(scene.gaussians, _selected(weights)))
 
 
-def recoloured(
+def recolored(
     scene: Scene, weights: Float[Tensor, " n"], color: Float[Tensor, "3"], strength: float = 0.5
 ) -> Scene:
-    """The scene with the object's colours mixed with `color`, RGB in [0, 1]; see `recolour`."""
+    """The scene with the object's colors mixed with `color`, RGB in [0, 1]; see `recolor`."""
     selected = _selected(weights)
-    changed = recolour(scene.gaussians, selected, color.to(weights.device), strength)
+    changed = recolor(scene.gaussians, selected, color.to(weights.device), strength)
     return replace(scene, gaussians=changed)
 
 
@@ -60,7 +60,7 @@ def moved(
 ) -> Scene:
     """The scene with the object elsewhere, and its old place as in `removed`.
 
-    It is turned by the wxyz quaternion `rotation` and scaled about its centre, the median of its
+    It is turned by the wxyz quaternion `rotation` and scaled about its center, the median of its
     Gaussians', and then moved `by` world units.
     """
     selected = _selected(weights)

@@ -24,7 +24,7 @@ def transform(
     scale: float,
     center: Float[Tensor, "3"],
 ) -> Gaussians:
-    """The scene with its `selected` Gaussians placed anew, their view-dependent colour turned too.
+    """The scene with its `selected` Gaussians placed anew, their view-dependent color turned too.
 
     `rotation` is wxyz, of any length but zero.
 

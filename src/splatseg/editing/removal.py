@@ -2,7 +2,7 @@
 
 The Gaussians that belong to an object by half or more are its surface, as photos show it. Within,
 where no photo looks, and along its outline and its foot hang others, large or half transparent, in
-its colour or in none: they had little part in the photos, but with the object gone they are what
+its color or in none: they had little part in the photos, but with the object gone they are what
 one sees. They lie in the object's silhouette from many sides, as nothing behind it does.
 
 What was tried in its place, and the figures: benchmarks/quality/removal.py, docs/method.md.
@@ -21,7 +21,7 @@ from splatseg.segmentation.feature_maps import MIN_COVERAGE
 from splatseg.segmentation.selection import SELECTED
 
 SILHOUETTE_SHARE = 0.4  # of the views. More leaves what hangs at the foot; 0.2 takes the table too
-BOX_MARGIN = 0.05  # of the box's diagonal: what hangs under the foot has its centre below it
+BOX_MARGIN = 0.05  # of the box's diagonal: what hangs under the foot has its center below it
 
 
 def without(

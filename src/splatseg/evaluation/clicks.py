@@ -119,7 +119,7 @@ def click3_queries(capture_root: Path, names: Mapping[int, str], photo_sizes: Si
 def _query(
     truth: Truth, object_id: int, frame: str, pixel: tuple[int, int], photo_sizes: Sizes
 ) -> Query:
-    """A click on the centre of a truth map's pixel (row, column), in pixels of the photo."""
+    """A click on the center of a truth map's pixel (row, column), in pixels of the photo."""
     row, column = pixel
     (map_height, map_width), (width, height) = truth.maps[frame].shape, photo_sizes[frame]
     x, y = (column + 0.5) * width / map_width, (row + 0.5) * height / map_height

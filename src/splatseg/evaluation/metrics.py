@@ -18,7 +18,7 @@ THIN_BOUNDARY = 2  # pixels: narrow enough to see an edge where `mbiou` sees the
 
 
 def psnr(image: Float[Tensor, "h w 3"], reference: Float[Tensor, "h w 3"]) -> float:
-    """Peak signal-to-noise ratio of colours in [0, 1]; infinite for equal images."""
+    """Peak signal-to-noise ratio of colors in [0, 1]; infinite for equal images."""
     error = torch.mean((image.double() - reference.double()) ** 2).item()
     return -10 * math.log10(error) if error > 0 else math.inf
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 
-TRUTH_LEVEL = 128  # brighter is inside, as LERF-Mask's authors binarise
+TRUTH_LEVEL = 128  # brighter is inside, as LERF-Mask's authors binarize
 CLASSES_FILE = "classes.txt"
 
 log = logging.getLogger(__name__)

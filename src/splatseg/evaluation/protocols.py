@@ -5,7 +5,7 @@ so that numbers under one name compare. Protocols know masks, photos and labels,
 whoever answers passes a function. What is asked uses training views, what is scored uses test
 views, and the capture decides which are which.
 
-`nvs/1`           PSNR and SSIM of the rendered test photos, colours clipped to [0, 1] first; means
+`nvs/1`           PSNR and SSIM of the rendered test photos, colors clipped to [0, 1] first; means
                   over photos. photos.py
 `click/1`         One click per object: the pixel deepest inside its true mask (Euclidean distance
                   to the outside, where the image border is outside; the first such pixel in
@@ -45,7 +45,7 @@ truth (the lowest such threshold).
 background too; a Gaussian's true label is the id with most votes, the lowest of equals. One that no
 such view sees has none and counts in nothing. A Gaussian weighs its opacity times pi times the
 product of its two largest scales. `miou`: weight that selection and object share over the weight of
-either. `outside`: the share of the selected weight whose centre lies outside the object's box, the
+either. `outside`: the share of the selected weight whose center lies outside the object's box, the
 smallest one along the world's axes that holds its points in `points_gt.npz` (outliers left out),
 grown by `BOX_MARGIN` on each side; null, and left out of the mean, where the file has no point of
 the object. A click that selects nothing scores 0 in both. Means are over objects.
@@ -69,7 +69,7 @@ that is predicted there and not by the one that was given, as LERF-Mask's author
 show in no other view. `other_views` has the figures without it, over the prompts that other views
 show. `text` has all three figures, `3d-ovs` `miou`.
 
-Pixel coordinates of a click are those of the photo as shipped; (0.5, 0.5) is a pixel's centre.
+Pixel coordinates of a click are those of the photo as shipped; (0.5, 0.5) is a pixel's center.
 Sizes are (width, height).
 """
 

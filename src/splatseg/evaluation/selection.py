@@ -18,7 +18,7 @@ from splatseg.evaluation.clicks import Query
 from splatseg.evaluation.truth import Box
 
 UNSEEN = -1  # the label of a Gaussian that no view with truth sees
-BOX_MARGIN = 0.02  # world units, which are metres in captures with `points_gt.npz`
+BOX_MARGIN = 0.02  # world units, which are meters in captures with `points_gt.npz`
 
 Select = Callable[[Query], Bool[Tensor, " n"]]
 """A click to the Gaussians that it selects; none where there is no answer."""
@@ -80,7 +80,7 @@ def _score_selection(
 
 
 def _share_outside(truth: LiftedTruth, selected: Bool[Tensor, " n"], box: Box) -> float:
-    """The share of the selected weight with its centre outside the grown box; 0 of nothing."""
+    """The share of the selected weight with its center outside the grown box; 0 of nothing."""
     low, high = torch.from_numpy(box.astype(np.float64))
     means, weights = truth.means[selected].double(), truth.footprints[selected]
     inside = ((means >= low - BOX_MARGIN) & (means <= high + BOX_MARGIN)).all(dim=1)

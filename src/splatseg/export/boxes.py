@@ -1,4 +1,4 @@
-"""The boxes of objects, as JSON for robotics, measuring and labelling tools."""
+"""The boxes of objects, as JSON for robotics, measuring and labeling tools."""
 
 import json
 from collections.abc import Mapping, Sequence

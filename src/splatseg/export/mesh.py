@@ -30,7 +30,7 @@ from splatseg.render import project, rasterize
 VOXELS = 96  # along the longest side: finer than Gaussians tell, so that edges are smooth
 VOXEL_LIMITS = (8, 256)  # fewer show nothing; more take gigabytes
 MARGIN = 2  # voxels around the object on every side
-QUANTILES = (0.001, 0.999)  # of the centres: what is beyond floats
+QUANTILES = (0.001, 0.999)  # of the centers: what is beyond floats
 TRUNCATION = 5.0  # pixels of the photos, on the object: by as much do views' depths differ
 MIN_TRUNCATION = 2  # voxels
 MAX_SIZE = 1024  # pixels of a view, which are otherwise as fine as the photos'
@@ -59,7 +59,7 @@ class Mesh:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Voxel centres along the world's axes."""
+    """Voxel centers along the world's axes."""
 
     corner: Float[Tensor, "3"]
     """The first one."""
@@ -77,7 +77,7 @@ class Grid:
         return self.spacing * math.hypot(*self.shape) / 2
 
     def points(self) -> Float[Tensor, "p 3"]:
-        """The voxel centres, the last axis running fastest."""
+        """The voxel centers, the last axis running fastest."""
         axes = [self.spacing * torch.arange(n, device=self.corner.device) for n in self.shape]
         return self.corner + torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
 
@@ -133,7 +133,7 @@ def object_mesh(
 
 
 def grid_around(gaussians: Gaussians, voxels: int = VOXELS) -> Grid:
-    """Voxels around the centres but for outliers, `voxels` along the longest side.
+    """Voxels around the centers but for outliers, `voxels` along the longest side.
 
     Raises:
         NoSurface: the Gaussians are at one place.
@@ -160,7 +160,7 @@ def fuse(
     grid: Grid,
     report: Report = lambda done, total: None,
 ) -> tuple[Float[np.ndarray, "nx ny nz"], Float[np.ndarray, "3 nx ny nz"]]:
-    """The truncated signed distance at every voxel, and the colour of the nearest surface.
+    """The truncated signed distance at every voxel, and the color of the nearest surface.
 
     Distances are means over the views that see the voxel, or the surface less than the truncation
     in front of it; -1 where none does. A view that meets nothing on its way to a voxel counts 1.
@@ -194,7 +194,7 @@ def fuse(
 def depth_view(
     gaussians: Gaussians, camera: Camera, center: Float[Tensor, "3"], radius: float
 ) -> DepthView:
-    """Median depth and colour of the object, which is within `radius` of `center`."""
+    """Median depth and color of the object, which is within `radius` of `center`."""
     middle = float((camera.cam_from_world[:3, :3] @ center + camera.cam_from_world[:3, 3])[2])
     with torch.no_grad():
         view = project(gaussians, camera)
@@ -208,8 +208,8 @@ def depth_view(
 
 def one_body(distance: Float[np.ndarray, "nx ny nz"]) -> Float[np.ndarray, "nx ny nz"]:
     """The distance with all but the largest body turned into outside, and hollows into inside."""
-    labelled: Any = ndimage.label(distance < 0)
-    bodies, count = labelled
+    labeled: Any = ndimage.label(distance < 0)
+    bodies, count = labeled
     if count == 0:
         return distance
     largest = 1 + np.bincount(bodies.ravel())[1:].argmax()
@@ -220,7 +220,7 @@ def one_body(distance: Float[np.ndarray, "nx ny nz"]) -> Float[np.ndarray, "nx n
 
 
 def write_mesh(path: Path, mesh: Mesh) -> None:
-    """Write a mesh as PLY, GLB, OBJ or STL, by the suffix of `path`; an STL has no colours.
+    """Write a mesh as PLY, GLB, OBJ or STL, by the suffix of `path`; an STL has no colors.
 
     Raises:
         SplatsegError: another suffix, or trimesh is not installed.
@@ -248,7 +248,7 @@ def _shows(camera: Camera, grid: Grid) -> bool:
 def _look_up(
     view: DepthView, points: Float[Tensor, "p 3"]
 ) -> tuple[Float[Tensor, " p"], Float[Tensor, "p 3"]]:
-    """How far the surface is behind each point, along the optical axis, and its colour there.
+    """How far the surface is behind each point, along the optical axis, and its color there.
 
     -inf where the point is not in the picture.
     """
@@ -268,7 +268,7 @@ def _crossing(share: Float[Tensor, "h w k"], ends: Float[Tensor, " k"]) -> Float
 def _spread(
     color: Float[np.ndarray, "3 nx ny nz"], known: Bool[np.ndarray, "nx ny nz"]
 ) -> Float[np.ndarray, "3 nx ny nz"]:
-    """The colours, those that are not known being their nearest known voxel's."""
+    """The colors, those that are not known being their nearest known voxel's."""
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     i, j, k = np.asarray(nearest)
     return color[:, i, j, k]

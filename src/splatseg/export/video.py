@@ -44,7 +44,7 @@ def object_frames(
     cameras: Iterable[Camera],
     background: tuple[float, float, float] = PLAIN,
 ) -> Iterator[Frame]:
-    """What each camera sees of the Gaussians selected by half or more, alone before one colour.
+    """What each camera sees of the Gaussians selected by half or more, alone before one color.
 
     Raises:
         SplatsegError: none is selected.
@@ -80,7 +80,7 @@ def write_video(
 ) -> int:
     """Write `frames`, all of one size, as MP4: how many there are. `report` is told how many are.
 
-    An odd last row or column is left out, for the colours of a video are at half its size.
+    An odd last row or column is left out, for the colors of a video are at half its size.
 
     Raises:
         SplatsegError: `path` is no .mp4, there is no frame, or PyAV is not installed.

@@ -83,7 +83,7 @@ class Camera:
 
     @property
     def position(self) -> Float[Tensor, "3"]:
-        """The camera centre in world coordinates."""
+        """The camera center in world coordinates."""
         rotation, translation = self.cam_from_world[:3, :3], self.cam_from_world[:3, 3]
         return -rotation.T @ translation
 

@@ -1,8 +1,8 @@
 """The one scene type: a set of 3D Gaussians with appearance and segmentation features.
 
-Stored values live in the space they are optimised in and say so: `log_scales` (natural log of the
+Stored values live in the space they are optimized in and say so: `log_scales` (natural log of the
 standard deviations, world units), `logit_opacities`, `quats` (wxyz, any length but zero). `sh`
-holds the spherical-harmonic coefficients of colour, DC first; colour = 0.5 + Σ basis · coefficient.
+holds the spherical-harmonic coefficients of color, DC first; color = 0.5 + Σ basis · coefficient.
 """
 
 import dataclasses

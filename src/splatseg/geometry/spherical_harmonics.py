@@ -42,7 +42,7 @@ def view_colors(
 ) -> Float[Tensor, "n 3"]:
     """RGB of each Gaussian as seen from a camera at `position`, clamped at 0."""
     offsets = means - position.to(means)
-    # The floor only avoids 0/0 for a Gaussian exactly at the camera centre.
+    # The floor only avoids 0/0 for a Gaussian exactly at the camera center.
     directions = offsets / offsets.norm(dim=-1, keepdim=True).clamp_min(1e-15)
     basis = sh_basis(directions, degree)
     color = 0.5 + torch.einsum("nk,nkc->nc", basis, sh[:, : basis.shape[1]])
@@ -50,7 +50,7 @@ def view_colors(
 
 
 def rotate_sh(sh: Float[Tensor, "n k 3"], rotation: Float[Tensor, "3 3"]) -> Float[Tensor, "n k 3"]:
-    """Coefficients of the same colours on a thing that `rotation` turned: c'(d) = c(R⁻¹ d)."""
+    """Coefficients of the same colors on a thing that `rotation` turned: c'(d) = c(R⁻¹ d)."""
     degree = int(sh.shape[1] ** 0.5) - 1
     return torch.einsum("jk,nkc->njc", sh_rotation(rotation, degree).to(sh), sh)
 

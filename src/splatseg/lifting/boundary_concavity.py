@@ -130,7 +130,7 @@ def border(
 
 
 def _sides(shape: tuple[int, ...]) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Slices of an image and of its four neighbours STEP pixels away."""
+    """Slices of an image and of its four neighbors STEP pixels away."""
     full, first, last = slice(None), slice(None, -STEP), slice(STEP, None)
     if min(shape) <= STEP:
         return []

@@ -22,7 +22,7 @@ from splatseg.render import project, rasterize
 
 SPREAD_STEPS = 300
 SPREAD_RATE = 0.05  # Adam's
-SHARPNESS = 20.0  # of the soft maximum that is minimised when prototypes are spread
+SHARPNESS = 20.0  # of the soft maximum that is minimized when prototypes are spread
 
 
 def spread_prototypes(

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from scipy.spatial import KDTree
 
-NEIGHBOURS = 10
-MIN_SHARE = 0.8  # of the neighbours' weight
+NEIGHBORS = 10
+MIN_SHARE = 0.8  # of the neighbors' weight
 
 
 def fill_holes(
@@ -23,13 +23,13 @@ def fill_holes(
     Objects do not grow over what surrounds them: along their edges neither side has such a share.
     """
     holes = np.flatnonzero(labels == 0)
-    if len(holes) == 0 or len(labels) <= NEIGHBOURS:
+    if len(holes) == 0 or len(labels) <= NEIGHBORS:
         return labels
-    _, nearest = KDTree(means).query(means[holes], k=NEIGHBOURS + 1)
+    _, nearest = KDTree(means).query(means[holes], k=NEIGHBORS + 1)
     nearest = np.asarray(nearest)[:, 1:]  # the first is itself
     around, counts = labels[nearest], weight[nearest]
     shares = np.stack(
-        [(counts * (around == around[:, [k]])).sum(axis=1) for k in range(NEIGHBOURS)], axis=1
+        [(counts * (around == around[:, [k]])).sum(axis=1) for k in range(NEIGHBORS)], axis=1
     )
     best = shares.argmax(axis=1)
     rows = np.arange(len(holes))

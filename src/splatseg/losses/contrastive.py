@@ -2,10 +2,10 @@
 
 For the segments p = 1..S of one view, with pixels q and unit features f_q, the loss is
 -(1/S) Σ_p Σ_q log softmax_s(f_q · f_bar_s / phi_s)[p]: a sum over pixels and a mean over segments,
-so it grows with resolution. f_bar_s is the mean unit feature of segment s, not normalised again;
+so it grows with resolution. f_bar_s is the mean unit feature of segment s, not normalized again;
 its gradient flows. phi_s is the segment's temperature and is a constant to the gradient.
 
-Labels are one id per pixel, non-negative; 0 is unlabelled. Memory is linear in the largest id.
+Labels are one id per pixel, non-negative; 0 is unlabeled. Memory is linear in the largest id.
 """
 
 from typing import Any, Literal
@@ -120,7 +120,7 @@ class _ContrastiveSum(torch.autograd.Function):
         columns = (unit, norm, segments, grad)
         for u, length, segment, g in zip(*(c.split(CHUNK) for c in columns), strict=True):
             g += through_centroids[segment]
-            # Through the normalisation, which is a plain division where its length is clamped.
+            # Through the normalization, which is a plain division where its length is clamped.
             g -= u * (u * g).sum(dim=1, keepdim=True) * (length > MIN_FEATURE_NORM)
             g /= length.clamp_min(MIN_FEATURE_NORM)
         ctx.save_for_backward(grad)

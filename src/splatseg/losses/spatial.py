@@ -1,10 +1,10 @@
-"""Spatial-similarity regularisation: Eq. 4 of arXiv:2404.12784.
+"""Spatial-similarity regularization: Eq. 4 of arXiv:2404.12784.
 
 Over M sampled Gaussians (anchors) with K nearest and L farthest others in 3D, and H the sigmoid,
 lambda_near / (M K) Σ H(1 - f_j · f_i) + lambda_far / (M L) Σ H(f_j · f_i), where f_j · f_i is the
 cosine of two Gaussians' features. Positions choose the pairs and get no gradient.
 
-The authors' code lets an anchor be its own nearest neighbour and takes the sigmoid of the mean
+The authors' code lets an anchor be its own nearest neighbor and takes the sigmoid of the mean
 cosine; this is the equation as printed. The farthest of all Gaussians are the same few outliers of
 a scene for every anchor, so the farthest here are those of a random candidate set.
 """
@@ -26,7 +26,7 @@ LAMBDA_FAR = 0.15
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbors:
     """Indices of Gaussians: `anchors`, and for each its `near`est and `far`thest others."""
 
     anchors: Int[Tensor, " m"]
@@ -50,7 +50,7 @@ def spatial_similarity_loss(
 
     `generator` is a CPU one whatever the device of `means`, so that a seed gives one sample.
     """
-    neighbours = sample_neighbours(
+    neighbors = sample_neighbors(
         means,
         anchors=anchors,
         near=near,
@@ -58,26 +58,26 @@ def spatial_similarity_loss(
         far_candidates=far_candidates,
         generator=generator,
     )
-    return spatial_similarity(features, neighbours, lambda_near=lambda_near, lambda_far=lambda_far)
+    return spatial_similarity(features, neighbors, lambda_near=lambda_near, lambda_far=lambda_far)
 
 
 def spatial_similarity(
     features: Float[Tensor, "n f"],
-    neighbours: Neighbours,
+    neighbors: Neighbors,
     *,
     lambda_near: float = LAMBDA_NEAR,
     lambda_far: float = LAMBDA_FAR,
 ) -> Float[Tensor, ""]:
     """Eq. 4 on given pairs. A term without pairs is 0; a zero feature has cosine 0 with any."""
-    others = torch.cat([neighbours.near, neighbours.far], dim=1)
-    pairs = torch.cat([neighbours.anchors[:, None], others], dim=1)
+    others = torch.cat([neighbors.near, neighbors.far], dim=1)
+    pairs = torch.cat([neighbors.anchors[:, None], others], dim=1)
     unit = F.normalize(features[pairs], dim=2)  # one gather: its gradient is as large as the scene
     cosine = (unit[:, :1] * unit[:, 1:]).sum(dim=2)
-    near, far = cosine.split([neighbours.near.shape[1], neighbours.far.shape[1]], dim=1)
+    near, far = cosine.split([neighbors.near.shape[1], neighbors.far.shape[1]], dim=1)
     return lambda_near * _mean(torch.sigmoid(1.0 - near)) + lambda_far * _mean(torch.sigmoid(far))
 
 
-def sample_neighbours(
+def sample_neighbors(
     means: Float[Tensor, "n 3"],
     *,
     anchors: int = ANCHORS,
@@ -85,11 +85,11 @@ def sample_neighbours(
     far: int = FAR,
     far_candidates: int = FAR_CANDIDATES,
     generator: torch.Generator,
-) -> Neighbours:
+) -> Neighbors:
     """Draw anchors without replacement; find their nearest and farthest others.
 
     The nearest are exact. Of n Gaussians, at most n are anchors, and an anchor has at most n - 1
-    neighbours of a kind: one Gaussian has none, and none gives three empty tensors.
+    neighbors of a kind: one Gaussian has none, and none gives three empty tensors.
     """
     points = means.detach().to("cpu", torch.float64)
     count = len(points)
@@ -101,7 +101,7 @@ def sample_neighbours(
         _nearest(points, chosen, min(near, max(count - 1, 0))),
         _farthest(points, chosen, candidates, min(far, max(len(candidates) - 1, 0))),
     )
-    return Neighbours(*(index.to(means.device) for index in indices))
+    return Neighbors(*(index.to(means.device) for index in indices))
 
 
 def _nearest(

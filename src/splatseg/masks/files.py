@@ -1,10 +1,10 @@
-"""Mask files: SA-1B JSON (overlapping masks) and label-map PNG (one label a pixel, 0 unlabelled).
+"""Mask files: SA-1B JSON (overlapping masks) and label-map PNG (one label a pixel, 0 unlabeled).
 
 JSON: {"image": {"file_name", "width", "height"}, "annotations": [{"id", "segmentation": {"size":
 [h, w], "counts"}, "bbox", "area", "predicted_iou", "stability_score"}]}. Counts are COCO's
 compressed text or a list of run lengths. Boxes and areas are written, and computed anew when read;
 an unknown quality is left out, and one that is missing or null is unknown. What splatseg itself
-made says how, in a "splatseg" object after the image. PNG: 8 or 16 bit greyscale, or a palette,
+made says how, in a "splatseg" object after the image. PNG: 8 or 16 bit grayscale, or a palette,
 whose indices are the labels.
 """
 
@@ -108,7 +108,7 @@ def read_label_map(path: Path) -> UInt[np.ndarray, "h w"]:
 
 
 def read_ids(path: Path) -> Integer[np.ndarray, "h w"]:
-    """The labels of a PNG that may spell them by colour: R + 256 G + 256² B, 0 is unlabelled."""
+    """The labels of a PNG that may spell them by color: R + 256 G + 256² B, 0 is unlabeled."""
     mode, pixels = _decode_png(path)
     if mode == "RGB":
         return pixels.astype(np.int32) @ COLOR_DIGITS
@@ -116,22 +116,22 @@ def read_ids(path: Path) -> Integer[np.ndarray, "h w"]:
 
 
 def read_mask(path: Path, above: int) -> Bool[np.ndarray, "h w"]:
-    """Where a PNG, in grey, is brighter than `above` (0 to 255).
+    """Where a PNG, in gray, is brighter than `above` (0 to 255).
 
     Raises:
         SplatsegError: it cannot be read, or is not black and yet nowhere so bright.
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
-            grey = np.asarray(image.convert("L"))
+            gray = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise SplatsegError(f"{path} cannot be read as PNG ({error}); write it again") from error
-    if 0 < grey.max() <= above:
+    if 0 < gray.max() <= above:
         raise SplatsegError(
-            f"{path} is at most {grey.max()} bright and inside begins above {above}; expected a "
+            f"{path} is at most {gray.max()} bright and inside begins above {above}; expected a "
             "mask with 255 inside"
         )
-    return grey > above
+    return gray > above
 
 
 def write_label_map(path: Path, label_map: Integer[np.ndarray, "h w"]) -> None:
@@ -170,8 +170,8 @@ def _decode_png(path: Path) -> tuple[str, np.ndarray]:
 def _labels(path: Path, mode: str, pixels: np.ndarray) -> UInt[np.ndarray, "h w"]:
     if mode not in _DTYPE_OF_MODE:
         raise SplatsegError(
-            f"{path} is a {mode} image; expected one label a pixel (greyscale of 8 or 16 bits, or "
-            "a palette): a colour does not say which label it stands for"
+            f"{path} is a {mode} image; expected one label a pixel (grayscale of 8 or 16 bits, or "
+            "a palette): a color does not say which label it stands for"
         )
     return pixels.astype(_DTYPE_OF_MODE[mode])
 

@@ -6,7 +6,7 @@ fourth on as its difference to the run two before. A mask has one canonical form
 the first.
 
 pycocotools trusts the runs it is given (a number without an end is read past the buffer), so runs
-from outside pass `canonical` first. Its `decode` is not used: it leaves memory uninitialised where
+from outside pass `canonical` first. Its `decode` is not used: it leaves memory uninitialized where
 runs are too few, and warns under numpy 2. Nor is its `area`, which takes 255 masks at most.
 """
 

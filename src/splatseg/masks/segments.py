@@ -1,7 +1,7 @@
 """The 2D masks of one view: any number, overlapping, at several levels (wholes, parts, subparts).
 
 Masks stay run-length encoded in memory: a photo with a hundred masks costs kilobytes, not
-megabytes. A label map is their flattening to one label a pixel: 0 is unlabelled, label k + 1 is
+megabytes. A label map is their flattening to one label a pixel: 0 is unlabeled, label k + 1 is
 segment k. Boxes are x, y, width, height in pixels.
 """
 
@@ -59,7 +59,7 @@ class Segments:
 
     @staticmethod
     def from_label_map(label_map: Integer[np.ndarray, "h w"]) -> "Segments":
-        """One segment per label present, in increasing order; 0 and below is unlabelled."""
+        """One segment per label present, in increasing order; 0 and below is unlabeled."""
         labels = np.unique(label_map[label_map > 0])
         unknown = np.full(len(labels), np.nan)
         return Segments(
@@ -155,7 +155,7 @@ class Segments:
         )
 
     def resized(self, height: int, width: int) -> "Segments":
-        """At another size, each pixel taking the value of the nearest pixel centre."""
+        """At another size, each pixel taking the value of the nearest pixel center."""
         rows, columns = _nearest(self.height, height), _nearest(self.width, width)
         return Segments(
             height=height,
@@ -167,5 +167,5 @@ class Segments:
 
 
 def _nearest(size: int, new_size: int) -> Int64[np.ndarray, " m"]:
-    """The old pixel that holds each new pixel's centre; integers, so that no centre is rounded."""
+    """The old pixel that holds each new pixel's center; integers, so that no center is rounded."""
     return (2 * np.arange(new_size) + 1) * size // (2 * new_size)

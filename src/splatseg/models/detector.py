@@ -66,10 +66,10 @@ def best_first(scores: Float[np.ndarray, " n"], min_score: float) -> Int64[np.nd
     return order[scores[order] > min_score]
 
 
-def corners(centred: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
-    """x0, y0, x1, y1 of boxes given by their centre's x and y, width and height."""
-    centre, half = centred[:, :2], centred[:, 2:] / 2
-    return np.concatenate([centre - half, centre + half], axis=1)
+def corners(centerd: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
+    """x0, y0, x1, y1 of boxes given by their center's x and y, width and height."""
+    center, half = centerd[:, :2], centerd[:, 2:] / 2
+    return np.concatenate([center - half, center + half], axis=1)
 
 
 def clipped(boxes: Float[np.ndarray, "n 4"], width: int, height: int) -> list[Box]:

@@ -49,7 +49,7 @@ class GroundingDino:
     def _found(
         self, answer: Any, prompt: str, image: UInt8[np.ndarray, "h w 3"]
     ) -> list[Detection]:
-        """Boxes are centres and sizes in shares of the image; each has a logit for every token."""
+        """Boxes are centers and sizes in shares of the image; each has a logit for every token."""
         scores = answer.logits[0].sigmoid().amax(dim=-1).cpu().numpy()
         kept = best_first(scores, self.min_score)
         height, width = image.shape[:2]

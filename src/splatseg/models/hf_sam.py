@@ -94,7 +94,7 @@ class HfSegmenter:
     def __init__(self, folder: Path, name: str, device: torch.device) -> None:
         self.name = name
         family = _family(folder)
-        self._mean, self._deviation = _colour_statistics(folder, family)
+        self._mean, self._deviation = _color_statistics(folder, family)
         loader = import_transformers().AutoModelForMaskGeneration
         self._model = load_model(loader, folder).to(device)
         self._decoder = None if family.is_squashed else _mask_decoder(self._model)
@@ -200,25 +200,25 @@ def _family(folder: Path) -> Family:
     return FAMILIES[kind]
 
 
-def _colour_statistics(folder: Path, family: Family) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of the colours, 0 to 255, by which the model's photos are normalised."""
+def _color_statistics(folder: Path, family: Family) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of the colors, 0 to 255, by which the model's photos are normalized."""
     for path in (folder / name for name in PROCESSOR_CONFIGS):
         if not path.is_file():
             continue
         settings = read_settings(path)
         settings = settings.get("image_processor", settings)
         if isinstance(settings, dict) and {"image_mean", "image_std"} <= settings.keys():
-            return _colour(path, settings["image_mean"]), _colour(path, settings["image_std"])
+            return _color(path, settings["image_mean"]), _color(path, settings["image_std"])
     return family.mean, family.deviation
 
 
-def _colour(path: Path, values: Any) -> Float32[np.ndarray, " 3"]:
+def _color(path: Path, values: Any) -> Float32[np.ndarray, " 3"]:
     """Three channels, 0 to 1 in the file, as 0 to 255."""
     try:
         return (255 * np.array([float(value) for value in values])).astype(np.float32).reshape(3)
     except (TypeError, ValueError) as error:
         raise SplatsegError(
-            f"{path} gives {values!r} for a colour's three channels; expected numbers: get it again"
+            f"{path} gives {values!r} for a color's three channels; expected numbers: get it again"
         ) from error
 
 

@@ -45,7 +45,7 @@ def fetch(model: str, files: Sequence[str], is_whole: Callable[[Path], bool], ex
         return Path(snapshot_download(model, allow_patterns=patterns))
     except errors.GatedRepoError as error:
         raise SplatsegError(
-            f"the Hugging Face hub gives {model} only to those who accepted its licence: do so on "
+            f"the Hugging Face hub gives {model} only to those who accepted its license: do so on "
             "the model's page, and log in with `hf auth login`"
         ) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:

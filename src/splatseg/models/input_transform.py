@@ -13,8 +13,8 @@ from PIL import Image
 
 from splatseg.models.segmenter import EncodedPhoto
 
-# The models take coordinates for indices of pixels, and add half a pixel to come to their centres.
-PIXEL_CENTRE = 0.5
+# The models take coordinates for indices of pixels, and add half a pixel to come to their centers.
+PIXEL_CENTER = 0.5
 NO_BOX, FIRST_CORNER, SECOND_CORNER = -1, 2, 3  # labels, beside 0 for outside and 1 for inside
 LOGITS_PER_CELL = 4  # each way, of the model's embedding of a photo
 # Of ImageNet's photos, 0 to 255.
@@ -85,4 +85,4 @@ def prompt_coords(
 ) -> Float32[np.ndarray, "n p 2"]:
     """A photo's points in the pixels of the model, of which so many make a logit."""
     scale = np.array((photo.scale_x, photo.scale_y)) * pixels_per_logit
-    return (points * scale - PIXEL_CENTRE).astype(np.float32)
+    return (points * scale - PIXEL_CENTER).astype(np.float32)

@@ -98,7 +98,7 @@ class MaskDecoder:
         """Logits, the first rows and columns of them, and predicted qualities.
 
         The masks are subpart, part and whole with `levels`, else the one for prompts that are not
-        ambiguous. Prompts are in pixels of the square, whose first pixel's centre is (0, 0).
+        ambiguous. Prompts are in pixels of the square, whose first pixel's center is (0, 0).
         """
         masks = slice(1, None) if levels else slice(0, 1)
         prompt = self._prompt_tokens(coords, labels, image.side * PIXELS_PER_CELL)

@@ -3,7 +3,7 @@
 The encoder and the decoder of a folder are known by their inputs. Where exports differ, the graphs
 tell how:
 
-- The encoder takes one photo on the square, [1, 3, S, S] or [1, S, S, 3], normalised, or as it is
+- The encoder takes one photo on the square, [1, 3, S, S] or [1, S, S, 3], normalized, or as it is
   if the input is uint8. An input [h, w, 3] (samexporter's `--use-preprocess`) takes the photo
   alone, as it is.
 - The decoder takes embeddings, and prompts under the names that Meta's export gave them, of which

@@ -1,6 +1,6 @@
 """What a promptable segmenter of the SAM family does: encode a photo once, answer prompts on it.
 
-Coordinates are pixels of the photo, (0.5, 0.5) the first pixel's centre; boxes are x0, y0, x1, y1.
+Coordinates are pixels of the photo, (0.5, 0.5) the first pixel's center; boxes are x0, y0, x1, y1.
 A logit map covers the photo, top left aligned, at the model's own low resolution; a photo's point
 (x, y) lies at (x * scale_x, y * scale_y) in it. Positive logits are inside the mask.
 """

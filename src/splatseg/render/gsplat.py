@@ -1,7 +1,7 @@
 """The CUDA backend: gsplat 1.5 (Apache-2.0) behind our verbs. `reference.py` is its specification.
 
 gsplat takes a batch of cameras, here of one: `[None]` on the way in, `[0]` on the way out. It works
-in float32. What it culls it marks with radius 0 and leaves uninitialised; it draws what is not
+in float32. What it culls it marks with radius 0 and leaves uninitialized; it draws what is not
 finite, NaN as if opaque. So only Gaussians that are `visible` here reach its tiles.
 
 As in 3DGS, a pixel is done before the Gaussian that would lower its transmittance T to 1e-4, where

@@ -169,12 +169,12 @@ def _weights(
     front_to_back = torch.argsort(projected.depths.detach().float(), stable=True)
     front_to_back = front_to_back[projected.visible[front_to_back]]
     for chunk in pixels.split(PIXELS_AT_ONCE) if len(pixels) > 0 else ():
-        centres = chunk.to(projected.means2d) + 0.5
-        low, high = centres.amin(dim=0), centres.amax(dim=0)
+        centers = chunk.to(projected.means2d) + 0.5
+        low, high = centers.amin(dim=0), centers.amax(dim=0)
         means2d = projected.means2d.detach()[front_to_back]
         near = (means2d + reach[front_to_back] >= low) & (means2d - reach[front_to_back] <= high)
         order = front_to_back[near.all(dim=-1)]
-        dx, dy = (centres[:, None, :] - projected.means2d[order]).unbind(-1)
+        dx, dy = (centers[:, None, :] - projected.means2d[order]).unbind(-1)
         xx, xy, yy = projected.conics[order].unbind(-1)
         sigma = 0.5 * (xx * dx * dx + yy * dy * dy) + xy * dx * dy
         alpha = (projected.opacities[order] * torch.exp(-sigma)).clamp_max(MAX_ALPHA)

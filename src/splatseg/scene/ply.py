@@ -2,7 +2,7 @@
 
 Binary little endian, one row of float32 a Gaussian: x y z, nx ny nz (zeros), f_dc_0..2, f_rest_*,
 opacity, scale_0..2, rot_0..3. Opacity is a logit, scales are logarithms, rot is wxyz. f_rest goes
-channel by channel: with k coefficients a colour, f_rest_0 .. f_rest_(k-2) are red's, less the DC.
+channel by channel: with k coefficients a color, f_rest_0 .. f_rest_(k-2) are red's, less the DC.
 
 It is written strictly so. It is read with its properties in any order and of any scalar type;
 other properties, and elements other than the Gaussians, are passed over. A file holds one Gaussian

@@ -34,7 +34,7 @@ from splatseg.render.labels import label_image
 from splatseg.segmentation.connected_components import separate_bodies
 from splatseg.segmentation.feature_maps import FeatureMap, seen_features
 
-# Blending softens edges over a few pixels, along which neighbours are all alike: so pixels this far
+# Blending softens edges over a few pixels, along which neighbors are all alike: so pixels this far
 # apart are compared, and those less alike lie on an edge.
 EDGE_STEP = 2
 # At several strictnesses: soft features leak through edges at the lower ones, thin things keep no

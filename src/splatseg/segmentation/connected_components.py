@@ -1,6 +1,6 @@
 """What hangs together in space.
 
-Gaussians are linked to those of their nearest neighbours that they touch, or nearly. A thing is one
+Gaussians are linked to those of their nearest neighbors that they touch, or nearly. A thing is one
 linked body: two twins that features confuse are two. What is left over is close to the body of its
 thing, or floats.
 """
@@ -18,9 +18,9 @@ from torch import Tensor
 from splatseg.geometry.gaussians import Gaussians
 
 FLOATER = -1  # the label of Gaussians away from all things
-NEIGHBOURS = 10
+NEIGHBORS = 10
 REACH = 3.0  # spacings, between the edges of two linked Gaussians
-SPACING_RANK = 5  # the spacing of a thing is the median distance to the neighbour of this rank
+SPACING_RANK = 5  # the spacing of a thing is the median distance to the neighbor of this rank
 MIN_BODY = 0.1  # the share of its thing's footprint from which a body is a thing of its own
 MIN_GAUSSIANS = 50  # of a body; fewer that nothing is linked to float
 NEAR = 0.1  # of a body's diagonal: what is as near to it belongs to it all the same
@@ -28,7 +28,7 @@ NEAR = 0.1  # of a body's diagonal: what is as near to it belongs to it all the 
 
 def separate_bodies(labels: Int[Tensor, " n"], gaussians: Gaussians) -> Int[Tensor, " n"]:
     """`labels` with new ones for what is apart, and FLOATER; 0 stays, but for floaters."""
-    if len(labels) <= NEIGHBOURS:
+    if len(labels) <= NEIGHBORS:
         return labels
     before = labels.cpu().numpy()
     cloud = _Cloud(
@@ -66,7 +66,7 @@ class _Cloud:
         return distances - self.extents[nearest] - points.extents
 
     def spacing(self) -> float:
-        """The median distance to the neighbour of SPACING_RANK."""
+        """The median distance to the neighbor of SPACING_RANK."""
         rank = min(SPACING_RANK, len(self.means) - 1)
         distances, _ = KDTree(self.means).query(self.means, k=rank + 1, workers=-1)
         return float(np.median(np.reshape(distances, (len(self.means), -1))[:, rank]))
@@ -77,14 +77,14 @@ class _Cloud:
 
 
 def _links(cloud: _Cloud, labels: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, "2 l"]:
-    """Pairs of Gaussians, near neighbours, that touch, or nearly."""
-    found, nearest = KDTree(cloud.means).query(cloud.means, k=NEIGHBOURS + 1, workers=-1)
-    distances, neighbours = np.asarray(found), np.asarray(nearest)
+    """Pairs of Gaussians, near neighbors, that touch, or nearly."""
+    found, nearest = KDTree(cloud.means).query(cloud.means, k=NEIGHBORS + 1, workers=-1)
+    distances, neighbors = np.asarray(found), np.asarray(nearest)
     spacing = np.zeros(int(labels.max()) + 1)
     for label in np.unique(labels[labels >= 0]).tolist():
         spacing[label] = np.median(distances[labels == label, SPACING_RANK])
-    first = np.repeat(np.arange(len(labels)), NEIGHBOURS)
-    second = neighbours[:, 1:].ravel()
+    first = np.repeat(np.arange(len(labels)), NEIGHBORS)
+    second = neighbors[:, 1:].ravel()
     gap = distances[:, 1:].ravel() - cloud.extents[first] - cloud.extents[second]
     linked = gap <= REACH * spacing[labels.clip(0)][first]
     return np.stack([first[linked], second[linked]])
@@ -109,7 +109,7 @@ def _apart(bodies: Int64[np.ndarray, " m"], members: _Cloud) -> Int64[np.ndarray
     things: list[Bool[np.ndarray, " m"]] = []
     for body in np.argsort(-sizes, kind="stable"):
         if is_large[body]:
-            inside = index == body  # neighbours may all be in the same body: any pair is asked here
+            inside = index == body  # neighbors may all be in the same body: any pair is asked here
             near = [t for t in things if members.at(t).gaps(members.at(inside)).min() <= reach]
             if near:
                 near[0] |= inside

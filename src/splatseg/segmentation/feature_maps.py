@@ -26,7 +26,7 @@ class FeatureMap:
 
 
 def feature_map(gaussians: Gaussians, view: ProjectedGaussians) -> FeatureMap:
-    """Render F of Eq. 2 of arXiv:2404.12784 and normalise it per pixel."""
+    """Render F of Eq. 2 of arXiv:2404.12784 and normalize it per pixel."""
     with torch.no_grad():
         rendered = rasterize(view, gaussians.features)
         unit = rendered.image / _lengths(rendered.image)[..., None]
@@ -56,7 +56,7 @@ def seen_features(
 def view_similarity(
     gaussians: Gaussians, view: ProjectedGaussians, queries: Float[Tensor, "q f"]
 ) -> Float[Tensor, "h w"]:
-    """`similarity_map` of a view, without making the normalised map."""
+    """`similarity_map` of a view, without making the normalized map."""
     return view_similarities(gaussians, view, [queries])[0]
 
 

@@ -49,7 +49,7 @@ class SceneObject:
     views: int
     """Training views that show it."""
     center: tuple[float, float, float]
-    """Median of the Gaussians' centres."""
+    """Median of the Gaussians' centers."""
     size: tuple[float, float, float]
     """Sides of the axis-aligned box that holds the Gaussians but for a few outliers."""
     box: OrientedBox
@@ -57,7 +57,7 @@ class SceneObject:
     box_volume: float
     """Of that box, cubic world units."""
     color: tuple[int, int, int]
-    """Mean base colour weighted by opacity, 0 to 255."""
+    """Mean base color weighted by opacity, 0 to 255."""
     parent: int | None = None
     """Of a part: the id of the thing, one level up, that it is a part of."""
 
@@ -81,13 +81,13 @@ def object_table(
 
 
 def bounds_of(gaussians: Gaussians) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
-    """Two corners of the axis-aligned box that holds the centres but for a few outliers."""
+    """Two corners of the axis-aligned box that holds the centers but for a few outliers."""
     low, high = (torch.quantile(gaussians.means, q, dim=0) for q in BOX_QUANTILES)
     return low, high
 
 
 def box_of(gaussians: Gaussians) -> OrientedBox:
-    """The oriented box of the centres, which count by opacity."""
+    """The oriented box of the centers, which count by opacity."""
     return oriented_box(
         gaussians.means.detach().cpu().numpy(), gaussians.opacities.detach().cpu().numpy()
     )

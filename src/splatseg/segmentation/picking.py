@@ -1,7 +1,7 @@
 """Picking an object: from clicks to its mask in every view (Eq. 6) and its Gaussians in 3D.
 
 A click's query is the rendered feature at the clicked pixel, in the paper that of this one pixel;
-here, the mean of the pixel and its eight neighbours, because one pixel's feature is noisy on small
+here, the mean of the pixel and its eight neighbors, because one pixel's feature is noisy on small
 things (on a thin marker the difference was 0.59 to 0.81 IoU). A pixel belongs to the object where
 its cosine similarity to a query is at least the threshold, 0.7 in the paper, and, ours, where
 something was hit at all.
@@ -79,7 +79,7 @@ def click_query(
     radius: int = QUERY_RADIUS,
 ) -> Float[Tensor, " f"]:
     """The unit feature under a click on a frame, whose `view` is given: see `query_features`."""
-    pixels = _neighbourhood(_working_pixel(frame, click), radius, frame)
+    pixels = _neighborhood(_working_pixel(frame, click), radius, frame)
     with torch.no_grad():
         samples = rasterize(view, gaussians.features, pixels)
     covered = samples.alpha >= MIN_COVERAGE
@@ -91,7 +91,7 @@ def click_query(
     return F.normalize(F.normalize(samples.image[covered], dim=1).mean(dim=0), dim=0)
 
 
-def _neighbourhood(pixel: Int[Tensor, " 2"], radius: int, frame: Frame) -> Int[Tensor, "m 2"]:
+def _neighborhood(pixel: Int[Tensor, " 2"], radius: int, frame: Frame) -> Int[Tensor, "m 2"]:
     """The pixels up to `radius` away on each axis, in the working image; `pixel` itself first."""
     steps = torch.arange(-radius, radius + 1, dtype=torch.int32, device=pixel.device)
     offsets = torch.cartesian_prod(steps, steps).reshape(-1, 2)

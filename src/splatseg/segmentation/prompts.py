@@ -1,6 +1,6 @@
 """What a person or a program can point with, and the features that it points at.
 
-Places are pixels of the photo as shipped; (0.5, 0.5) is the first pixel's centre.
+Places are pixels of the photo as shipped; (0.5, 0.5) is the first pixel's center.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ As long as nothing but prompts made it, a selection also keeps what they point a
 Eq. 6's: sharper than what the Gaussians' weights give. Combined or grown, it is its weights alone.
 
 On disk: one safetensors file with "weights" [n], and the prompts' "positive" and "negative" [q, f];
-its metadata names the scene, by a checksum of the centres, and tells how the selection was made.
+its metadata names the scene, by a checksum of the centers, and tells how the selection was made.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from splatseg.segmentation.feature_maps import MIN_COVERAGE
 
 SCHEMA = "splatseg.selection/1"
 SELECTED = 0.5  # the weight from which a Gaussian, or a pixel, counts as selected
-NEIGHBOURS = 10  # of a Gaussian, over which a selection grows
+NEIGHBORS = 10  # of a Gaussian, over which a selection grows
 
 Operation = Literal["add", "subtract", "intersect"]
 
@@ -70,7 +70,7 @@ class Selection:
 
 
 def fingerprint(gaussians: Gaussians) -> str:
-    """A checksum of the Gaussians' centres: what a selection is of."""
+    """A checksum of the Gaussians' centers: what a selection is of."""
     return checksum(gaussians.means.float())
 
 
@@ -107,7 +107,7 @@ def grown(selection: Selection, gaussians: Gaussians, steps: int) -> Selection:
     if steps == 0 or not bool(selected.any()):
         return selection
     means = gaussians.means.detach().cpu().numpy()
-    _, found = KDTree(means).query(means, k=min(NEIGHBOURS + 1, len(means)))
+    _, found = KDTree(means).query(means, k=min(NEIGHBORS + 1, len(means)))
     nearest = torch.from_numpy(found).reshape(len(means), -1)
     for _ in range(abs(steps)):
         around = selected[nearest]

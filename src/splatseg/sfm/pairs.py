@@ -1,7 +1,7 @@
 """Which photos to match with which.
 
 Matching every photo with every other takes time that grows with the square of their number. Beyond
-a few dozen, each photo is matched with its neighbours in the order of names, which for a video or a
+a few dozen, each photo is matched with its neighbors in the order of names, which for a video or a
 walk show the same things, and with those that look most like it. Likeness is the scalar product of
 VLAD vectors (Jégou et al. 2010): of each photo's SIFT descriptors, the summed differences to the
 nearest of a few words, which are learned from the photos themselves.
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 ALL_PAIRS_UP_TO = 40  # photos: 780 pairs, about what 60 photos have with the limits below
-NEIGHBOURS = 5  # after it in the order of names, in the same folder
+NEIGHBORS = 5  # after it in the order of names, in the same folder
 ALIKE = 20
 """Found 94 % of the pairs that fit together among 272 photos of six scenes, with 9 % of all."""
 WORDS = 64
@@ -22,7 +22,7 @@ SAMPLE = 300  # descriptors of each photo that the words are learned from
 MIN_LENGTH = 1e-9  # a photo without features has the vector zero, and nothing divides by zero
 
 
-def neighbour_pairs(photos: Sequence[str]) -> set[tuple[int, int]]:
+def neighbor_pairs(photos: Sequence[str]) -> set[tuple[int, int]]:
     """Pairs (i, j), i < j, of photos in one folder that follow each other closely."""
     folders: dict[PurePosixPath, list[int]] = {}
     for index, photo in enumerate(photos):
@@ -31,7 +31,7 @@ def neighbour_pairs(photos: Sequence[str]) -> set[tuple[int, int]]:
         (first, second)
         for members in folders.values()
         for place, first in enumerate(members)
-        for second in members[place + 1 : place + 1 + NEIGHBOURS]
+        for second in members[place + 1 : place + 1 + NEIGHBORS]
     }
 
 

@@ -32,7 +32,7 @@ from splatseg.sfm.pairs import (
     ALL_PAIRS_UP_TO,
     alike_pairs,
     learn_words,
-    neighbour_pairs,
+    neighbor_pairs,
     sample_rows,
     vlad,
 )
@@ -173,14 +173,14 @@ def find_features(work: Work, photos: Sequence[str], report: Report) -> None:
 
 
 def choose_pairs(work: Work) -> list[Pair]:
-    """The pairs of photos to match, as ids: all of a few photos, else neighbours and lookalikes."""
+    """The pairs of photos to match, as ids: all of a few photos, else neighbors and lookalikes."""
     count = len(work.photos)
     if count <= ALL_PAIRS_UP_TO:
         return list(combinations(range(1, count + 1), 2))
     with _opened(work) as database:
         words = learn_words([sample_rows(_descriptors(database, i + 1)) for i in range(count)])
         vectors = np.stack([vlad(_descriptors(database, i + 1), words) for i in range(count)])
-    chosen = neighbour_pairs(work.photos) | alike_pairs(vectors)
+    chosen = neighbor_pairs(work.photos) | alike_pairs(vectors)
     return sorted((i + 1, j + 1) for i, j in chosen)
 
 

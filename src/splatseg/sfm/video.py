@@ -1,7 +1,7 @@
 """The sharp frames of a video, as photos.
 
 The video is split into equal intervals and the sharpest frame of each is kept: a camera in a hand
-shakes, and of neighbouring frames, which show nearly the same, some are much sharper than others.
+shakes, and of neighboring frames, which show nearly the same, some are much sharper than others.
 A video that ends early, or is broken in places, gives the frames that can be read.
 """
 

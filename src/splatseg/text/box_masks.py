@@ -63,7 +63,7 @@ def on_image(
 
 
 def plain_box(box: Box, height: int, width: int) -> Bool[np.ndarray, "h w"]:
-    """The pixels whose centres lie in a box."""
+    """The pixels whose centers lie in a box."""
     x0, y0, x1, y1 = box
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
     return ((y >= y0) & (y < y1))[:, None] & (x >= x0) & (x < x1)

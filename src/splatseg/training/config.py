@@ -16,12 +16,12 @@ from splatseg.masks.levels import Level
 
 @dataclass(frozen=True)
 class AppearanceConfig:
-    """Colour and geometry: 3D Gaussian Splatting's loss and learning rates."""
+    """Color and geometry: 3D Gaussian Splatting's loss and learning rates."""
 
     ssim_weight: float = 0.2
     """Weight of 1 - SSIM against the mean absolute difference."""
     sh_degree: int = 3
-    """Degree of the spherical harmonics of colour, 0 to 3."""
+    """Degree of the spherical harmonics of color, 0 to 3."""
     sh_interval: int = 1000
     """Iterations after which one more degree is used."""
     means_lr: float = 1.6e-4
@@ -29,7 +29,7 @@ class AppearanceConfig:
     means_lr_final: float = 1.6e-6
     """The same at the last iteration; log-linear in between."""
     sh_lr: float = 2.5e-3
-    """Learning rate of the base colour; the other coefficients have a twentieth of it."""
+    """Learning rate of the base color; the other coefficients have a twentieth of it."""
     opacity_lr: float = 0.05
     scale_lr: float = 5e-3
     rotation_lr: float = 1e-3
@@ -46,7 +46,7 @@ class DensityConfig:
     interval: int = 100
     """Iterations between two rounds."""
     threshold: float = 2e-4
-    """Mean gradient of the projected centre (normalised image coordinates) that adds a Gaussian."""
+    """Mean gradient of the projected center (normalized image coordinates) that adds a Gaussian."""
     split_scale: float = 0.01
     """Gaussians larger than this share of the extent are split, smaller ones cloned."""
     min_opacity: float = 5e-3
@@ -91,10 +91,10 @@ class ContrastiveConfig:
 
 @dataclass(frozen=True)
 class SpatialConfig:
-    """The spatial-similarity regulariser (Eq. 4)."""
+    """The spatial-similarity regularizer (Eq. 4)."""
 
     near_weight: float = 0.05
-    """Weight of the nearest neighbours' term; both weights 0 switch the regulariser off."""
+    """Weight of the nearest neighbors' term; both weights 0 switch the regularizer off."""
     far_weight: float = 0.15
     """Weight of the farthest Gaussians' term."""
     interval: int = 100

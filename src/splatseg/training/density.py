@@ -1,9 +1,9 @@
 """3D Gaussian Splatting's density control (Kerbl 2023, section 5.2), on plain tensors.
 
-Where the projected centres of Gaussians keep a large gradient, the scene lacks detail: small
+Where the projected centers of Gaussians keep a large gradient, the scene lacks detail: small
 Gaussians there are cloned, large ones split in two. Faint and oversized ones are pruned. Features
 are copied on clone and split. The functions return which old Gaussian each new one comes from, so
-that the optimiser's moments can follow.
+that the optimizer's moments can follow.
 """
 
 import math
@@ -24,7 +24,7 @@ MORTON_BITS = 10
 
 @dataclass
 class DensityStatistics:
-    """Gradients of the projected centres since the last round."""
+    """Gradients of the projected centers since the last round."""
 
     gradient_sum: Float[Tensor, " n"]
     seen: Float[Tensor, " n"]
@@ -44,7 +44,7 @@ class DensityStatistics:
     def add(
         self, grad_means2d: Float[Tensor, "n 2"], visible: Bool[Tensor, " n"], size: tuple[int, int]
     ) -> None:
-        """Count one view's gradient, in normalised image coordinates as 3DGS has it.
+        """Count one view's gradient, in normalized image coordinates as 3DGS has it.
 
         `size` is the image's (width, height).
         """
@@ -110,7 +110,7 @@ def reset_opacities(logit_opacities: Float[Tensor, " n"]) -> Float[Tensor, " n"]
 
 
 def morton_order(means: Float[Tensor, "n 3"]) -> Int[Tensor, " n"]:
-    """Indices along a Z-order curve: neighbours in space become neighbours in memory."""
+    """Indices along a Z-order curve: neighbors in space become neighbors in memory."""
     if len(means) == 0:
         return torch.empty(0, dtype=torch.long, device=means.device)
     low = means.amin(dim=0)

@@ -9,7 +9,7 @@ from torch import Tensor
 from splatseg.geometry import SH_DC, Gaussians
 
 INITIAL_OPACITY = 0.1
-NEIGHBOURS = 3  # a Gaussian starts as wide as the distance to its nearest points
+NEIGHBORS = 3  # a Gaussian starts as wide as the distance to its nearest points
 MIN_DISTANCE = 1e-7  # points on top of each other: log(0)
 
 
@@ -22,12 +22,12 @@ def gaussians_from_points(
     feature_init: str,
     generator: torch.Generator,
 ) -> Gaussians:
-    """Isotropic Gaussians at `points` with the points' colours and random features."""
+    """Isotropic Gaussians at `points` with the points' colors and random features."""
     count = len(points)
-    neighbours = min(NEIGHBOURS, count - 1)
+    neighbors = min(NEIGHBORS, count - 1)
     distances = np.ones((count, 1))
-    if neighbours > 0:
-        distances = KDTree(points).query(points, k=neighbours + 1)[0][:, 1:]
+    if neighbors > 0:
+        distances = KDTree(points).query(points, k=neighbors + 1)[0][:, 1:]
     scales = np.sqrt((distances**2).mean(axis=1)).clip(min=MIN_DISTANCE)
     sh = torch.zeros(count, (sh_degree + 1) ** 2, 3)
     sh[:, 0] = (torch.from_numpy(colors).float() / 255 - 0.5) / SH_DC

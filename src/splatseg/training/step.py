@@ -1,6 +1,6 @@
 """One training iteration: Eq. 5 of arXiv:2404.12784, and what follows it.
 
-rendering loss every iteration + contrastive loss (Eq. 3) every 50 + regulariser (Eq. 4) every
+rendering loss every iteration + contrastive loss (Eq. 3) every 50 + regularizer (Eq. 4) every
 100; then Adam; then density control.
 """
 
@@ -23,7 +23,7 @@ from splatseg.training.randomness import generator
 from splatseg.training.state import TrainState
 from splatseg.training.views import TrainingViews
 
-SH_REST_SHARE = 1 / 20  # learning rate of view-dependent colour, relative to the base colour (3DGS)
+SH_REST_SHARE = 1 / 20  # learning rate of view-dependent color, relative to the base color (3DGS)
 GEOMETRY = ("means", "quats", "log_scales", "logit_opacities", "sh")
 
 
@@ -62,7 +62,7 @@ def train_step(
 
     state.iteration = iteration
     grads = {name: leaf.grad for name, leaf in leaves.items()}
-    _optimise(state, grads, config, extent)
+    _optimize(state, grads, config, extent)
     state.buffers.give_back(grad for grad in grads.values() if grad is not None)
     if iteration < config.density.stop * config.iterations:
         size = (frame.camera.width, frame.camera.height)
@@ -120,7 +120,7 @@ def contrastive_term(
 
 
 def spatial_term(gaussians: Gaussians, iteration: int, config: TrainConfig) -> Tensor:
-    """Weighted regulariser; 0 where it is switched off."""
+    """Weighted regularizer; 0 where it is switched off."""
     settings = config.spatial
     if settings.near_weight == 0 and settings.far_weight == 0:
         return gaussians.features.new_zeros(())
@@ -137,7 +137,7 @@ def spatial_term(gaussians: Gaussians, iteration: int, config: TrainConfig) -> T
 def _backward(
     rendering: Tensor, feature_loss: Tensor, view: ProjectedGaussians, config: TrainConfig
 ) -> Tensor:
-    """Backpropagate both losses; the centres' gradient that density control uses."""
+    """Backpropagate both losses; the centers' gradient that density control uses."""
     if not feature_loss.requires_grad:
         rendering.backward()
     elif config.contrastive.to_density:
@@ -154,7 +154,7 @@ def _gradient(tensor: Tensor) -> Tensor:
     return torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
 
 
-def _optimise(
+def _optimize(
     state: TrainState, grads: dict[str, Tensor | None], config: TrainConfig, extent: float
 ) -> None:
     """One Adam step of every field; idle steps of the features are left to `catch_up_features`."""

@@ -57,7 +57,7 @@ class TrainingViews:
         return self.masks is not None and frame.name in self.masks.files
 
     def labels(self, frame: Frame) -> Int[Tensor, "h w"] | None:
-        """Flattened segment ids at working size, 0 = unlabelled; None without masks."""
+        """Flattened segment ids at working size, 0 = unlabeled; None without masks."""
         masks = self.masks
         if masks is None or frame.name not in masks.files:
             return None

@@ -18,7 +18,7 @@ from splatseg.viz.pictures import RGB, AnyRGB, contact_sheet
 SHEET_VIEWS = 3
 SHEET_CELL = 480  # pixels
 HATCH = (226, 0, 116)
-HATCH_TINT = 0.4  # share of the hatching's colour between its lines
+HATCH_TINT = 0.4  # share of the hatching's color between its lines
 HATCH_PERIOD = 1 / 60  # of a picture's width, from line to line; a line takes a third of it
 
 

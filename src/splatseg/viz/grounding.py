@@ -12,7 +12,7 @@ from splatseg.viz.pictures import BACKGROUND, HIGHLIGHT, RGB, mark, paint_segmen
 
 LETTER_SHARE = 0.025  # of the picture's width: the height of a label's letters
 LINE_SHARE = 1 / 300  # of the picture's width: how thick the best box's lines are
-OTHERS = (190, 190, 190)  # the colour of what is not the best
+OTHERS = (190, 190, 190)  # the color of what is not the best
 
 
 def debug_picture(

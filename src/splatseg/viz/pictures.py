@@ -1,4 +1,4 @@
-"""Pictures for people: feature maps, label maps and masks as colours, and contact sheets.
+"""Pictures for people: feature maps, label maps and masks as colors, and contact sheets.
 
 Images are uint8 RGB arrays, H W 3.
 """
@@ -30,18 +30,18 @@ NUMBER_ROOM = 0.4  # of a number's height: how far its place lies inside the lab
 MARGIN = 6  # pixels between the cells of a contact sheet
 HIGHLIGHT = (255, 176, 0)
 DIMMED = 0.35  # brightness of what is not selected
-TINT = 0.5  # share of a mask's colour in its pixels
+TINT = 0.5  # share of a mask's color in its pixels
 OUTLINE_SHARE = 1 / 800  # of a picture's width: how thick a subpart's outline is
-OUTLINE_STRENGTH = 0.75  # share of a mask's colour in its outline; the rest is white
-GOLDEN_RATIO = 0.61803398875  # hues this far apart never repeat, and neighbours differ
-COLOR_GROUPS = 24  # of alike features, that get colours of their own
+OUTLINE_STRENGTH = 0.75  # share of a mask's color in its outline; the rest is white
+GOLDEN_RATIO = 0.61803398875  # hues this far apart never repeat, and neighbors differ
+COLOR_GROUPS = 24  # of alike features, that get colors of their own
 COLOR_ALIKE = 0.8  # cosine
-COLOR_RIDGE = 1e-2  # keeps what lies between groups from colours far outside the range
+COLOR_RIDGE = 1e-2  # keeps what lies between groups from colors far outside the range
 
 
 @dataclass(frozen=True)
 class FeatureColors:
-    """A fixed linear map from unit features to RGB: what has another feature has another colour.
+    """A fixed linear map from unit features to RGB: what has another feature has another color.
 
     Principal axes would show three dimensions of sixteen: objects whose features differ in the
     others would look alike.
@@ -52,7 +52,7 @@ class FeatureColors:
 
     @staticmethod
     def fit(samples: Float[Tensor, "n f"]) -> "FeatureColors":
-        """The map that gives groups of alike `samples` colours apart; for all views of a scene."""
+        """The map that gives groups of alike `samples` colors apart; for all views of a scene."""
         centers = _groups(samples.double().cpu())
         if len(centers) == 0:
             return FeatureColors(samples.new_zeros(samples.shape[1], 3), samples.new_zeros(3))
@@ -65,7 +65,7 @@ class FeatureColors:
         return FeatureColors(weights.to(samples), bias.to(samples))
 
     def paint(self, features: FeatureMap) -> RGB:
-        """The feature map in colours, background dark."""
+        """The feature map in colors, background dark."""
         image = to_uint8(features.features @ self.weights + self.bias)
         image[~features.covered.cpu().numpy()] = BACKGROUND
         return image
@@ -85,12 +85,12 @@ def _groups(samples: Float[Tensor, "n f"]) -> Float[Tensor, "k f"]:
 
 
 def to_uint8(image: Float[Tensor, "h w 3"]) -> RGB:
-    """Colours in [0, 1], clipped, as bytes."""
+    """Colors in [0, 1], clipped, as bytes."""
     return (image.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def label_palette(count: int) -> UInt8[np.ndarray, "n 3"]:
-    """Distinct colours of the ids 0..count; id 0 is the background's."""
+    """Distinct colors of the ids 0..count; id 0 is the background's."""
     hues = (np.arange(1, count + 1) * GOLDEN_RATIO) % 1.0
     ramps = np.abs((hues[:, None] * 6 + np.array([0, 4, 2])) % 6 - 3) - 1
     brightness = np.where(np.arange(1, count + 1) % 2 == 0, 0.75, 1.0)[:, None]
@@ -99,12 +99,12 @@ def label_palette(count: int) -> UInt8[np.ndarray, "n 3"]:
 
 
 def paint_labels(labels: Integer[np.ndarray, "h w"], count: int) -> RGB:
-    """A label map in the colours of `label_palette(count)`."""
+    """A label map in the colors of `label_palette(count)`."""
     return label_palette(count)[labels]
 
 
 def paint_segments(photo: RGB, segments: Segments) -> RGB:
-    """The photo with every mask tinted and outlined in its colour, small masks over large ones.
+    """The photo with every mask tinted and outlined in its color, small masks over large ones.
 
     Masks of another size than the photo's are scaled. Where they are nested the innermost tints,
     but the outlines of all are drawn: a whole's is the thickest, so that it shows beside a part's

@@ -1,4 +1,4 @@
-"""Label maps of one channel, of palettes and of colours."""
+"""Label maps of one channel, of palettes and of colors."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def colors(labels):
     return np.stack([labels % 256, labels // 256 % 256, labels // 65536], axis=2).astype(np.uint8)
 
 
-def save_grey(path, labels):
+def save_gray(path, labels):
     write_label_map(path, labels)
 
 
@@ -36,7 +36,7 @@ def save_color(path, labels):
 
 
 @pytest.mark.parametrize(
-    ("save", "factor"), [(save_grey, 1), (save_grey, 9000), (save_palette, 1), (save_color, 70007)]
+    ("save", "factor"), [(save_gray, 1), (save_gray, 9000), (save_palette, 1), (save_color, 70007)]
 )
 @pytest.mark.parametrize("name", ["0001.png", "0001.jpg.png", "0001..png", "deep/0001.PNG"])
 def test_each_label_is_a_segment(tmp_path, photo, save, factor, name):

@@ -40,7 +40,7 @@ def test_masks_that_cover_every_pixel_come_back(tmp_path, photos, masks, as_set)
     assert len(segments) == 4 and as_set(segments) == as_set(masks)
 
 
-def test_neighbours_that_share_a_sliver_stay_apart(tmp_path, photos, as_set):
+def test_neighbors_that_share_a_sliver_stay_apart(tmp_path, photos, as_set):
     """Neither their union nor what they share is taken for a mask, in a larger one or not."""
     masks = np.zeros((3, 6, 8), dtype=bool)
     masks[0] = True

@@ -1,4 +1,4 @@
-"""Polygons against a slow test of each pixel's centre, and against what breaks pycocotools."""
+"""Polygons against a slow test of each pixel's center, and against what breaks pycocotools."""
 
 import numpy as np
 import pytest

@@ -10,7 +10,7 @@ import torch
 
 from splatseg.errors import SplatsegError
 from splatseg.masks import Segments, write_label_map, write_segments
-from splatseg.masks.formats import FORMATS, Photo, read_masks, recognise
+from splatseg.masks.formats import FORMATS, Photo, read_masks, recognize
 
 
 def put(path, text=""):
@@ -83,9 +83,9 @@ MAKERS = {
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_a_folder_is_recognised(tmp_path, make):
+def test_a_folder_is_recognized(tmp_path, make):
     make(tmp_path / "masks")
-    assert recognise(tmp_path / "masks") == MAKERS[make]
+    assert recognize(tmp_path / "masks") == MAKERS[make]
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_a_folder_is_recognised(tmp_path, make):
         (make_coco_panoptic, "a.json"),
     ],
 )
-def test_a_file_is_recognised(tmp_path, make, file):
+def test_a_file_is_recognized(tmp_path, make, file):
     make(tmp_path / "masks")
-    assert recognise(tmp_path / "masks" / file) == MAKERS[make]
+    assert recognize(tmp_path / "masks" / file) == MAKERS[make]
 
 
 def test_every_format_is_tried():
@@ -113,7 +113,7 @@ def test_several_formats_in_one_folder_need_a_name(tmp_path, photos):
     make_saga(tmp_path / "masks/a")
     make_omniseg3d(tmp_path / "masks/b")
     with pytest.raises(SplatsegError, match=r"several formats \(saga, omniseg3d\); name the one"):
-        recognise(tmp_path / "masks")
+        recognize(tmp_path / "masks")
     single = {"0001": photos["cam0/0001"]}
     assert read_masks(tmp_path / "masks", single, "saga").format == "saga"
 
@@ -126,7 +126,7 @@ def test_an_unknown_folder_is_told_what_it_holds(tmp_path):
     with pytest.raises(
         SplatsegError, match=r"holds 3 \.json, 2 \.jpg, 1 other files, masks of no known format"
     ) as error:
-        recognise(tmp_path)
+        recognize(tmp_path)
     assert all(f"{name}: " in str(error.value) for name in FORMATS)
 
 
@@ -134,12 +134,12 @@ def test_an_unknown_folder_is_told_what_it_holds(tmp_path):
 def test_an_unknown_file_is_refused(tmp_path, name):
     put(tmp_path / name)
     with pytest.raises(SplatsegError, match="masks of no known format"):
-        recognise(tmp_path / name)
+        recognize(tmp_path / name)
 
 
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(SplatsegError, match="holds nothing, masks of no known format"):
-        recognise(tmp_path)
+        recognize(tmp_path)
 
 
 def test_a_place_that_does_not_exist_is_refused(tmp_path, photos):

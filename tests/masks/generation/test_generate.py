@@ -19,7 +19,7 @@ from splatseg.models.onnx_sam import OnnxSegmenter
 from splatseg.models.segmenter import EncodedPhoto, Prediction
 
 BACKGROUND = (60, 60, 60)
-THINGS = {  # colour and place, (top, bottom, left, right), on the tiny SAM's grid of 4 pixels
+THINGS = {  # color and place, (top, bottom, left, right), on the tiny SAM's grid of 4 pixels
     "red": ((200, 40, 40), (32, 88, 20, 100)),
     "green": ((40, 200, 60), (100, 172, 140, 228)),
     "blue": ((40, 60, 220), (20, 60, 160, 240)),
@@ -33,8 +33,8 @@ def paint(things, size=(192, 256), background=BACKGROUND):
     """A photo with these things, and where each is."""
     photo = np.full((*size, 3), background, dtype=np.uint8)
     places = {}
-    for name, (colour, (top, bottom, left, right)) in things.items():
-        photo[top:bottom, left:right] = colour
+    for name, (color, (top, bottom, left, right)) in things.items():
+        photo[top:bottom, left:right] = color
         places[name] = np.zeros(size, dtype=bool)
         places[name][top:bottom, left:right] = True
     return photo, places
@@ -63,13 +63,13 @@ class Counting:
         return self._segmenter.predict(photo, points, labels, boxes, levels=levels)
 
 
-class ByColour:
-    """Takes all pixels of a colour for a thing, of a red and green for its whole; a logit a pixel.
+class ByColor:
+    """Takes all pixels of a color for a thing, of a red and green for its whole; a logit a pixel.
 
-    Boxes prompt for their centres.
+    Boxes prompt for their centers.
     """
 
-    name = "by colour"
+    name = "by color"
 
     def encode(self, photo):
         return EncodedPhoto(*photo.shape[:2], 1.0, 1.0, photo)
@@ -200,8 +200,8 @@ def test_crops_find_what_is_too_small_for_the_whole_photo(segmenter):
 
 def test_what_a_crop_cuts_is_not_taken_for_a_thing():
     photo, places = paint({"red": ((200, 40, 40), (20, 60, 10, 86))}, size=(72, 96))
-    plain = generate_masks(ByColour(), photo, GenerationConfig(grid=4, crops=0))
-    cropped = generate_masks(ByColour(), photo, GenerationConfig(grid=4, crops=3, crop_grid=4))
+    plain = generate_masks(ByColor(), photo, GenerationConfig(grid=4, crops=0))
+    cropped = generate_masks(ByColor(), photo, GenerationConfig(grid=4, crops=3, crop_grid=4))
     assert len(plain) == len(cropped) == 2
     assert best_iou(cropped, places["red"]) == 1.0
 
@@ -209,7 +209,7 @@ def test_what_a_crop_cuts_is_not_taken_for_a_thing():
 def test_a_thing_of_two_crops_is_found_once():
     photo, places = paint({"tag": ((240, 200, 20), (33, 37, 45, 50))}, size=(72, 96))
     config = GenerationConfig(grid=1, crops=2, crop_grid=12, boxes=False)
-    segments = generate_masks(ByColour(), photo, config)
+    segments = generate_masks(ByColor(), photo, config)
     assert [bool((mask == places["tag"]).all()) for mask in segments.masks()].count(True) == 1
 
 

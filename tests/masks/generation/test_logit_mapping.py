@@ -48,12 +48,12 @@ def test_masks_of_another_size_than_the_photo():
 
 
 def test_outlines_are_interpolated():
-    """Between a centre at 8 and one at -4 the outline is two thirds of the way."""
+    """Between a center at 8 and one at -4 the outline is two thirds of the way."""
     place = placing(Window(0, 0, 160, 100), stride=10)
     ramp = np.full((1, 10, 16), -4, dtype=np.float16)
     ramp[0, :, :8] = 8
     (mask,) = place.masks(ramp)
-    # Centres at 75 and 85: the cut is at 81.67, and the last pixel's centre before it at 81.5.
+    # Centers at 75 and 85: the cut is at 81.67, and the last pixel's center before it at 81.5.
     assert mask[:, :82].all() and not mask[:, 82:].any()
 
 

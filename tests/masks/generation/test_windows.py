@@ -25,7 +25,7 @@ def test_crops_cover_the_photo(width, height, per_side):
 
 
 @pytest.mark.parametrize("per_side", [2, 3, 4])
-def test_neighbours_share_a_third_of_their_sides(per_side):
+def test_neighbors_share_a_third_of_their_sides(per_side):
     first, second = crops(3000, 2000, per_side)[:2]
     shared = first.x + first.width - second.x
     assert shared == pytest.approx(CROP_OVERLAP * first.width, abs=2)
@@ -46,14 +46,14 @@ def test_inner_borders_are_those_within_the_photo():
 
 @repeatable
 @given(sides, sides, st.integers(1, 20))
-def test_the_rounds_together_are_the_centres_of_all_cells(width, height, n):
+def test_the_rounds_together_are_the_centers_of_all_cells(width, height, n):
     rounds = grid_rounds(width, height, n)
     assert all(len(points) > 0 for points in rounds)
     found = np.concatenate(rounds)
     assert found.shape == (n * n, 2)
-    centres = [((i + 0.5) * width / n, (j + 0.5) * height / n) for j in range(n) for i in range(n)]
+    centers = [((i + 0.5) * width / n, (j + 0.5) * height / n) for j in range(n) for i in range(n)]
     order = np.lexsort((found[:, 0], found[:, 1]))
-    np.testing.assert_allclose(found[order], np.array(centres), rtol=1e-5)
+    np.testing.assert_allclose(found[order], np.array(centers), rtol=1e-5)
 
 
 def test_each_round_spreads_over_the_whole_window():

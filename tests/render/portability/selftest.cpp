@@ -101,12 +101,12 @@ struct Scene {
     const int stride = static_cast<int>(sh.size() / (3 * n));
     gaussians = {static_cast<int64_t>(n), means.data(), quats.data(), log_scales.data(),
                  logit_opacities.data(), sh.data(), stride, number("sh_degree")};
-    const Floats pose = input("cam_from_world"), centre = input("position");
+    const Floats pose = input("cam_from_world"), center = input("position");
     for (int row = 0; row < 3; row++) {
       for (int column = 0; column < 3; column++)
         camera.rotation[3 * row + column] = pose.at(4 * row + column);
       camera.translation[row] = pose.at(4 * row + 3);
-      camera.position[row] = centre.at(row);
+      camera.position[row] = center.at(row);
     }
     const Floats lens = input("intrinsics");  // fx fy cx cy near
     camera.fx = lens.at(0);

@@ -1,4 +1,4 @@
-"""Masks that other tools made: recognised by their files, matched to photos, read one by one."""
+"""Masks that other tools made: recognized by their files, matched to photos, read one by one."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 _TOOLS_FOLDERS = ("seg_masks", "object_mask", "sam_masks", "sam")
 
 
-def recognise(source: Path) -> str:
+def recognize(source: Path) -> str:
     """The name of the format that a file or folder is in."""
     _check_place(source)
     fitting = [name for name in FORMATS if name != "label-map" and FORMATS[name].fits(source)]
@@ -52,12 +52,12 @@ def recognise(source: Path) -> str:
 
 
 def read_masks(source: Path, frames: Mapping[str, Photo], format: str | None = None) -> MaskImport:
-    """The masks in `source`, by frame; the format is recognised unless it is named.
+    """The masks in `source`, by frame; the format is recognized unless it is named.
 
     Nothing is decoded before the result is iterated over. Masks without a photo are logged; that
     no mask has one is an error.
     """
-    name = recognise(source) if format is None else format
+    name = recognize(source) if format is None else format
     if name not in FORMATS:
         raise SplatsegError(f"there is no mask format {name}; there are {', '.join(FORMATS)}")
     _check_place(source)
@@ -75,4 +75,4 @@ def _check_place(source: Path) -> None:
         )
 
 
-__all__ = ["FORMATS", "Format", "MaskImport", "Photo", "read_masks", "recognise"]
+__all__ = ["FORMATS", "Format", "MaskImport", "Photo", "read_masks", "recognize"]

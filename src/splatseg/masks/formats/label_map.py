@@ -1,7 +1,7 @@
-"""Label maps: a PNG a photo, each label one mask, 0 unlabelled.
+"""Label maps: a PNG a photo, each label one mask, 0 unlabeled.
 
 Contrastive Gaussian Clustering reads `seg_masks/0001.png` and Gaussian Grouping writes
-`object_mask/0001.png`, of 8 bits. The tracker behind the latter, DEVA, writes colours instead where
+`object_mask/0001.png`, of 8 bits. The tracker behind the latter, DEVA, writes colors instead where
 a video may have more than 255 objects: R + 256 G + 256² B is the label.
 """
 
@@ -19,7 +19,7 @@ from splatseg.masks.formats.matching import Entry, Photo, match
 from splatseg.masks.formats.source import files_in
 from splatseg.masks.segments import Segments
 
-MIN_PIXELS_PER_LABEL = 16  # on average; photos and shaded pictures have a colour every few pixels
+MIN_PIXELS_PER_LABEL = 16  # on average; photos and shaded pictures have a color every few pixels
 
 
 def _fits(source: Path) -> bool:

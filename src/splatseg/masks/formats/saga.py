@@ -115,8 +115,8 @@ def _stretched(
     inside: Bool[np.ndarray, "h w"], width: int, height: int
 ) -> Bool[np.ndarray, "height width"]:
     """Bilinear, for smooth outlines; a pixel is inside where more than half of it is."""
-    grey = Image.fromarray(inside.astype(np.uint8) * 255)
-    return np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR)) > 127
+    gray = Image.fromarray(inside.astype(np.uint8) * 255)
+    return np.asarray(gray.resize((width, height), Image.Resampling.BILINEAR)) > 127
 
 
 SAGA = Format("SegAnyGAussians' sam_masks/*.pt", _fits, _open)

@@ -30,8 +30,8 @@ class Placing:
             math.ceil(encoded.height * encoded.scale_y - ROUNDING),
             math.ceil(encoded.width * encoded.scale_x - ROUNDING),
         )
-        rows, y = _centres(shape[0], photo_shape[0], window.y, window.height)
-        columns, x = _centres(shape[1], photo_shape[1], window.x, window.width)
+        rows, y = _centers(shape[0], photo_shape[0], window.y, window.height)
+        columns, x = _centers(shape[1], photo_shape[1], window.x, window.width)
         self._inside = np.s_[rows, columns]
         self._y, self._x = y * encoded.scale_y, x * encoded.scale_x
 
@@ -80,14 +80,14 @@ class Placing:
         return np.any(masks & border, axis=(1, 2))
 
 
-def _centres(
+def _centers(
     count: int, photo_size: int, start: int, length: int
 ) -> tuple[slice, Float32[np.ndarray, " m"]]:
-    """Which of `count` pixels along a photo's side have their centres in a window, and where."""
-    centres = (np.arange(count) + 0.5) * photo_size / count - start
-    inside = np.flatnonzero((centres >= 0) & (centres < length))
+    """Which of `count` pixels along a photo's side have their centers in a window, and where."""
+    centers = (np.arange(count) + 0.5) * photo_size / count - start
+    inside = np.flatnonzero((centers >= 0) & (centers < length))
     stretch = slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)
-    return stretch, centres[stretch].astype(np.float32)
+    return stretch, centers[stretch].astype(np.float32)
 
 
 def _interpolated(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-CROP_OVERLAP = 1 / 3  # of a crop's side: what a border cuts in one crop is whole in its neighbour
+CROP_OVERLAP = 1 / 3  # of a crop's side: what a border cuts in one crop is whole in its neighbor
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def crops(width: int, height: int, per_side: int) -> list[Window]:
 
 
 def grid_rounds(width: int, height: int, n: int) -> list[Float32[np.ndarray, "m 2"]]:
-    """The centres of n x n cells in four rounds, each an even spread over the whole window.
+    """The centers of n x n cells in four rounds, each an even spread over the whole window.
 
     The rounds matter where prompts are skipped that earlier ones have made needless.
     """

@@ -1,15 +1,15 @@
-"""Recolouring and hiding, on the three balls."""
+"""Recoloring and hiding, on the three balls."""
 
 import pytest
 import torch
 
-from splatseg.editing.color import hide, recolour
+from splatseg.editing.color import hide, recolor
 from splatseg.errors import SplatsegError
 from splatseg.geometry import SH_DC
 from splatseg.render import render
 
 BLUE = torch.tensor([0.1, 0.2, 0.9])
-FAINT = 1e-3  # of a colour; a hidden Gaussian is skipped by every renderer
+FAINT = 1e-3  # of a color; a hidden Gaussian is skipped by every renderer
 
 
 def test_hidden_gaussians_are_not_drawn(true_scene, arc) -> None:
@@ -20,11 +20,11 @@ def test_hidden_gaussians_are_not_drawn(true_scene, arc) -> None:
     torch.testing.assert_close(hidden.image, without.image, atol=FAINT, rtol=0)
 
 
-def test_strength_goes_from_the_old_colour_to_the_new(true_scene) -> None:
+def test_strength_goes_from_the_old_color_to_the_new(true_scene) -> None:
     gaussians, labels = true_scene
     old = 0.5 + SH_DC * gaussians.sh[:, 0]
     for strength in (0.0, 0.25, 1.0):
-        changed = 0.5 + SH_DC * recolour(gaussians, labels == 2, BLUE, strength).sh[:, 0]
+        changed = 0.5 + SH_DC * recolor(gaussians, labels == 2, BLUE, strength).sh[:, 0]
         expected = torch.where((labels == 2)[:, None], torch.lerp(old, BLUE, strength), old)
         torch.testing.assert_close(changed, expected)
 
@@ -32,7 +32,7 @@ def test_strength_goes_from_the_old_colour_to_the_new(true_scene) -> None:
 @pytest.mark.parametrize(
     ("color", "strength"), [(BLUE, 1.5), (BLUE + 1, 0.5), (BLUE, float("nan"))]
 )
-def test_what_is_no_colour_is_refused(true_scene, color: torch.Tensor, strength: float) -> None:
+def test_what_is_no_color_is_refused(true_scene, color: torch.Tensor, strength: float) -> None:
     gaussians, labels = true_scene
     with pytest.raises(SplatsegError, match="expected"):
-        recolour(gaussians, labels == 1, color, strength)
+        recolor(gaussians, labels == 1, color, strength)
