@@ -6,9 +6,9 @@ python examples/02_pick.py [SCENE FOLDER]        after 01_demo.py; else out/demo
 import sys
 from pathlib import Path
 
-from splatseg import Click, Picker, extracted, load_scene, picture, save_scene, save_selection
+from splatseg import Picker, PointPrompt, extract, load_scene, picture, save_scene, save_selection
 
-CLICK = Click("frame_00037", 302.5, 248.5)  # on the power drill, in pixels of the photo
+CLICK = PointPrompt("frame_00037", 302.5, 248.5)  # on the power drill, in pixels of the photo
 ELSEWHERE = "frame_00000"
 
 
@@ -20,7 +20,7 @@ def pick(scene_folder: Path, folder: Path) -> None:
     mask = picker.mask(drill, ELSEWHERE)
     print(f"{int(drill.selected.sum())} Gaussians; {mask.sum()} pixels of {ELSEWHERE}")
     save_selection(folder / "drill.safetensors", drill)  # to load_selection again
-    save_scene(folder / "drill", extracted(scene, drill.weights))  # a scene of its own
+    save_scene(folder / "drill", extract(scene, drill.weights))  # a scene of its own
     picture(scene, ELSEWHERE, mask).save(folder / "picture.png")
 
 

@@ -15,7 +15,7 @@ from splatseg import Picker, load_scene
 from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation.picking import frame_named
 from splatseg.text import BoxFile, Grounder, debug_picture, ground_in_views
-from splatseg.viz.pictures import contact_sheet, highlight
+from splatseg.viz.pictures import highlight, montage
 
 FRAME, ELSEWHERE = "frame_00037", "frame_00000"
 BOXES = {
@@ -44,7 +44,7 @@ def find(scene_folder: Path, folder: Path) -> None:
         elsewhere = photo_or_render(scene, frame_named(scene.frames, ELSEWHERE))
         mask = picker.mask(selection, ELSEWHERE)
         rows.append([debug_picture(image, found[0].detections, None), highlight(elsewhere, mask)])
-    sheet = contact_sheet(rows, ["what was found", "the same object elsewhere"], 480)
+    sheet = montage(rows, ["what was found", "the same object elsewhere"], 480)
     Image.fromarray(sheet).save(folder / "picture.png")
 
 

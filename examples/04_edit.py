@@ -11,24 +11,24 @@ import torch
 from PIL import Image
 
 from splatseg import (
-    Click,
     Picker,
-    find_unseen,
+    PointPrompt,
+    find_unobserved,
     load_scene,
-    moved,
-    recolored,
-    removed,
+    move,
+    recolor,
+    remove,
     save_scene,
 )
 from splatseg.scene.photos import rendered_color
 from splatseg.segmentation.picking import frame_named
-from splatseg.viz.pictures import contact_sheet
+from splatseg.viz.pictures import montage
 
 FRAME = "frame_00000"
 DRILL, APPLE, BANANA = (
-    [Click("frame_00037", 302.5, 248.5)],
-    [Click("frame_00037", 305.5, 200.5)],
-    [Click("frame_00037", 300.5, 163.5)],
+    [PointPrompt("frame_00037", 302.5, 248.5)],
+    [PointPrompt("frame_00037", 305.5, 200.5)],
+    [PointPrompt("frame_00037", 300.5, 163.5)],
 )
 
 
@@ -37,17 +37,17 @@ def edit(scene_folder: Path, folder: Path) -> None:
     scene = load_scene(scene_folder)
     picker = Picker(scene)
     drill, apple, banana = (picker.pick(clicks).weights for clicks in (DRILL, APPLE, BANANA))
-    blue = recolored(scene, drill, torch.tensor([0.1, 0.3, 0.9]), strength=0.6)
-    without = removed(scene, apple)
-    unseen = find_unseen(scene.gaussians, apple, without.gaussians, scene.frames)
+    blue = recolor(scene, drill, torch.tensor([0.1, 0.3, 0.9]), strength=0.6)
+    without = remove(scene, apple)
+    unseen = find_unobserved(scene.gaussians, apple, without.gaussians, scene.frames)
     print(f"{unseen.share:.0%} of what the apple covered was never photographed")
     quarter = torch.tensor([math.cos(math.pi / 4), 0.0, 0.0, math.sin(math.pi / 4)])
-    raised = moved(scene, banana, by=torch.tensor([0.0, 0.0, 0.1]), rotation=quarter)
+    raised = move(scene, banana, by=torch.tensor([0.0, 0.0, 0.1]), rotation=quarter)
     save_scene(folder / "without_apple", without)
     frame = frame_named(scene.frames, FRAME)
     cells = [rendered_color(each, frame) for each in (scene, blue, without, raised)]
     captions = ["as it was", "recolored", "removed", "moved"]
-    Image.fromarray(contact_sheet([cells], captions, 360)).save(folder / "picture.png")
+    Image.fromarray(montage([cells], captions, 360)).save(folder / "picture.png")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from PIL import Image
 
-from splatseg import Click, Picker, load_scene, write_ids, write_splats
+from splatseg import Picker, PointPrompt, load_scene, write_ids, write_splats
 from splatseg.export.boxes import boxes_of, write_boxes
 from splatseg.export.masks import selection_masks, write_coco
 from splatseg.export.mesh import object_mesh, write_mesh
 from splatseg.export.path import turntable
 from splatseg.export.video import object_frames, write_video
 from splatseg.segmentation.objects import bounds_of
-from splatseg.viz.pictures import contact_sheet
+from splatseg.viz.pictures import montage
 
-CLICK = Click("frame_00037", 302.5, 248.5)  # on the power drill
+CLICK = PointPrompt("frame_00037", 302.5, 248.5)  # on the power drill
 
 
 def export(scene_folder: Path, folder: Path) -> None:
@@ -42,7 +42,7 @@ def export(scene_folder: Path, folder: Path) -> None:
     around = turntable(cameras, middle, 60, 480, 360, radius)
     frames = list(object_frames(scene.gaussians, drill.weights, around))
     write_video(folder / "drill.mp4", frames)
-    Image.fromarray(contact_sheet([frames[::15]], ["drill.mp4"], 320)).save(folder / "picture.png")
+    Image.fromarray(montage([frames[::15]], ["drill.mp4"], 320)).save(folder / "picture.png")
 
 
 if __name__ == "__main__":

@@ -82,23 +82,23 @@ ROWS: dict[str, dict[str, Row]] = {
         "features not trained": (lifted, lifting(steps=1), lambda: changed(hierarchy)),
         "edges of masks not used": (
             *(lifted, PLUS),
-            lambda: changed(targets, MIN_AGREEMENT=NEVER),
+            lambda: changed(pseudo_labels, MIN_AGREEMENT=NEVER),
         ),
-        "unsure pixels asked": (lifted, PLUS, lambda: changed(targets, EDGE=0)),
+        "unsure pixels asked": (lifted, PLUS, lambda: changed(pseudo_labels, EDGE=0)),
         "all nested tracks are objects": (
             *(lifted, PLUS),
-            lambda: changed(hierarchy, MIN_SEPARATENESS=0.0),
+            lambda: changed(hierarchy, MIN_WHOLE_SCORE=0.0),
         ),
         "no nested track is an object": (
             *(lifted, PLUS),
-            lambda: changed(hierarchy, MIN_SEPARATENESS=NEVER),
+            lambda: changed(hierarchy, MIN_WHOLE_SCORE=NEVER),
         ),
         "rare tracks fill nothing": (
             *(lifted, PLUS),
-            lambda: changed(hierarchy, MIN_RARE_SUPPORT=NEVER),
+            lambda: changed(hierarchy, MIN_RARE_DETECTION_RATE=NEVER),
         ),
         "sides of a thing not joined": (lifted, PLUS, lambda: changed(tracks, SAME_SIDES=NEVER)),
-        "holes not filled": (lifted, PLUS, lambda: changed(holes, MIN_SHARE=NEVER)),
+        "holes not filled": (lifted, PLUS, lambda: changed(holes, MIN_FRACTION=NEVER)),
         "all masks, not the best 50": (lifted, lifting(max_masks=1000), lambda: changed(hierarchy)),
     },
     "size": {

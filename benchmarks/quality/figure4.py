@@ -26,9 +26,9 @@ from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks import open_masks
 from splatseg.render import render
 from splatseg.scene import load_scene
-from splatseg.segmentation import Click, query_features, select_gaussians
+from splatseg.segmentation import PointPrompt, query_features, select_gaussians
 from splatseg.training.views import TrainingViews
-from splatseg.viz.pictures import RGB, contact_sheet, mark, to_uint8
+from splatseg.viz.pictures import RGB, mark, montage, to_uint8
 
 COLUMNS = {
     "paper, no 3D loss": ("paper", "no 3D loss"),
@@ -71,11 +71,11 @@ def draw(options: argparse.Namespace) -> RGB:
         gaussians = replace(made.gaussians, features=features)
         for object_id in options.objects:
             query = wanted[object_id]
-            click = Click(query.frame, query.x, query.y)
+            click = PointPrompt(query.frame, query.x, query.y)
             asked = query_features(gaussians, capture.train, [click])
             selected = select_gaussians(gaussians, capture.train, asked, by="features")
             rows[object_id].append(selected_picture(gaussians, selected, frames[query.frame]))
-    return np.asarray(contact_sheet(list(rows.values()), ["clicked", *COLUMNS], CELL))
+    return np.asarray(montage(list(rows.values()), ["clicked", *COLUMNS], CELL))
 
 
 def main() -> None:

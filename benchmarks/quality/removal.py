@@ -33,26 +33,28 @@ from torch import Tensor
 from splatseg.capture import Frame, load_capture
 from splatseg.editing.placement import transform
 from splatseg.editing.removal import without
-from splatseg.editing.unobserved import Unseen, find_unseen
+from splatseg.editing.unobserved import Unobserved, find_unobserved
 from splatseg.geometry import SH_DC, Gaussians, concatenate
 from splatseg.geometry.camera import Camera
 from splatseg.masks import read_label_map
 from splatseg.render import ProjectedGaussians, project, render
 from splatseg.scene import load_scene
 from splatseg.scene.photos import photo_or_render
-from splatseg.segmentation.picking import vote_shares
+from splatseg.segmentation.picking import vote_fractions
 from splatseg.segmentation.selection import SELECTED
 from splatseg.viz.edits import hatched, views_of
-from splatseg.viz.pictures import captioned_sheet, save_image, scaled, to_uint8
+from splatseg.viz.pictures import captioned_montage, save_image, scaled, to_uint8
 
 TABLE = RECORDS / "removal"
 SIZE = (320, 240)  # of the composed photos
-OBJECT_SHARE = 0.5  # of a Gaussian's votes, and of what covers a pixel, that make it the object's
+OBJECT_FRACTION = (
+    0.5  # of a Gaussian's votes, and of what covers a pixel, that make it the object's
+)
 MARGIN = 0.01  # meters around an object's true box, in which its Gaussians lie
 KINDS = ("with", "without")  # the object
 OPENGL = torch.diag(torch.tensor([1.0, -1, -1, 1], dtype=torch.float64))  # nerfstudio's axes
 RING = 6  # pixels around the footprint
-LOW_SHARE = 0.25  # of its votes, from which `low_threshold` takes a Gaussian away
+LOW_FRACTION = 0.25  # of its votes, from which `low_threshold` takes a Gaussian away
 COLUMNS = ("footprint", "seen", "unseen", "ring")
 CELL = 420  # pixels, of the picture for the documentation
 EVERY = 4  # of the object's Gaussians one becomes a point of the composed capture
@@ -94,7 +96,7 @@ class Composite:
         is_thing = torch.zeros(len(self.background) + len(self.thing), 1)
         is_thing[len(self.background) :] = 1
         rendered = render(project(self.both, camera), is_thing)
-        return rendered.image[..., 0] > OBJECT_SHARE * rendered.alpha.clamp_min(0.5)
+        return rendered.image[..., 0] > OBJECT_FRACTION * rendered.alpha.clamp_min(0.5)
 
 
 def compose(name: str, options: argparse.Namespace) -> Composite:
@@ -140,12 +142,12 @@ def cut_out(
         )
         return torch.from_numpy(np.asarray(labels) == object_id)[None]
 
-    shares = vote_shares(gaussians, frames, 1, inside)[:, 0]
+    shares = vote_fractions(gaussians, frames, 1, inside)[:, 0]
     low, high = (torch.from_numpy(corner).float() for corner in box(capture, object_id))
     low, high = low - MARGIN, high + MARGIN
     low[2] += MARGIN  # what lies below its foot is table
     near = (gaussians.means > low) & (gaussians.means < high)
-    return gaussians.select((shares > OBJECT_SHARE) & near.all(dim=1))
+    return gaussians.select((shares > OBJECT_FRACTION) & near.all(dim=1))
 
 
 def write_capture(
@@ -213,16 +215,16 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     def inside(frame: Frame, view: ProjectedGaussians) -> Bool[Tensor, "1 h w"]:
         return composite.mask(frame.camera)[None]
 
-    weights = vote_shares(gaussians, training, 1, inside)[:, 0]
+    weights = vote_fractions(gaussians, training, 1, inside)[:, 0]
     is_thing = torch.zeros(len(composite.both))
     is_thing[len(composite.background) :] = 1
-    truth = find_unseen(composite.both, is_thing, composite.background, frames)
+    truth = find_unobserved(composite.both, is_thing, composite.background, frames)
     removed = gaussians.select(without(gaussians, training, weights))
-    said = find_unseen(gaussians, weights, removed, frames)
+    said = find_unobserved(gaussians, weights, removed, frames)
     ways = {
         "before": gaussians,
         "half": gaussians.select(weights < SELECTED),
-        "low_threshold": gaussians.select(weights < LOW_SHARE),
+        "low_threshold": gaussians.select(weights < LOW_FRACTION),
         "ours": removed,
         "control": without_thing.gaussians,
     }
@@ -234,7 +236,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def psnrs(
-    gaussians: Gaussians, composite: Composite, truth: Unseen, frames: Sequence[Frame]
+    gaussians: Gaussians, composite: Composite, truth: Unobserved, frames: Sequence[Frame]
 ) -> dict[str, float]:
     """Against the scene that never had the object, by region, over all held-out pixels of it."""
     errors: dict[str, list[np.ndarray]] = {region: [] for region in COLUMNS}
@@ -253,7 +255,7 @@ def psnrs(
     return {region: round(-10 * math.log10(mean), 2) for region, mean in means.items()}
 
 
-def agreement(first: Unseen, second: Unseen) -> float:
+def agreement(first: Unobserved, second: Unobserved) -> float:
     """IoU of two answers over all frames."""
     pairs = [(first.masks[name], second.masks[name]) for name in first.masks]
     shared = sum(int((a & b).sum()) for a, b in pairs)
@@ -301,7 +303,7 @@ def picture(options: argparse.Namespace) -> Path:
     weights = (scene.labels == options.object).float()
     training = [frame for frame in scene.frames if not frame.is_test]
     removed = scene.gaussians.select(without(scene.gaussians, training, weights))
-    unseen = find_unseen(scene.gaussians, weights, removed, scene.frames)
+    unseen = find_unobserved(scene.gaussians, weights, removed, scene.frames)
     named = {frame.name: frame for frame in scene.frames}
     frame = (
         named[options.frame] if options.frame else views_of(scene.gaussians, weights, training)[0]
@@ -313,7 +315,7 @@ def picture(options: argparse.Namespace) -> Path:
     cells = [photo_or_render(scene, frame), halves, ours]
     cells += [hatched(ours, unseen.masks[frame.name].numpy())]
     captions = ["photo", "its Gaussians removed", "splatseg remove", "hatched: never photographed"]
-    sheet = captioned_sheet([scaled(cell, CELL) for cell in cells], captions, 2, CELL)
+    sheet = captioned_montage([scaled(cell, CELL) for cell in cells], captions, 2, CELL)
     save_image(options.picture, sheet)
     return options.picture
 

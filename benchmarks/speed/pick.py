@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from splatseg import Click, Gaussians, Picker, Scene, load_scene
+from splatseg import Gaussians, Picker, PointPrompt, Scene, load_scene
 from splatseg.engine import library as engine
 
 JITTER = 0.3  # of a Gaussian's mean scale
@@ -52,15 +52,15 @@ def timed(function: Callable[[], object]) -> float:
 def measure(scene: Scene, clicks: int, generator: torch.Generator) -> dict[str, float]:
     """Medians over clicks, milliseconds."""
     picker, frames = Picker(scene), scene.frames
-    seconds = timed(picker.seen_features) / 1000
+    seconds = timed(picker.view_aggregated_features) / 1000
     times: dict[str, list[float]] = {"click": [], "again": [], "further": []}
     for number in range(clicks):
         shown, other = frames[number % len(frames)], frames[(7 * number + 3) % len(frames)]
         x, y = (torch.rand(2, generator=generator) * 0.4 + 0.3).tolist()
-        click = Click(shown.name, x * shown.lens.width, y * shown.lens.height)
+        click = PointPrompt(shown.name, x * shown.lens.width, y * shown.lens.height)
         selection = None
 
-        def ask(click: Click = click) -> None:
+        def ask(click: PointPrompt = click) -> None:
             nonlocal selection
             selection = picker.pick([click])
             picker.mask(selection, click.frame)

@@ -17,8 +17,8 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from splatseg.capture import Capture, load_capture
-from splatseg.editing.edits import extracted, hidden, moved, recolored, removed
-from splatseg.editing.unobserved import find_unseen
+from splatseg.editing.edits import extract, hide, move, recolor, remove
+from splatseg.editing.unobserved import find_unobserved
 from splatseg.errors import NothingFound, SplatsegError
 from splatseg.export.boxes import boxes_around, boxes_of, write_boxes
 from splatseg.export.ids import write_ids, write_ids_ply
@@ -28,50 +28,50 @@ from splatseg.geometry.gaussians import Gaussians
 from splatseg.scene import Scene, load_scene, read_ply, save_scene
 from splatseg.scene.photos import picture
 from splatseg.segmentation import (
-    Box,
-    Click,
-    GaussianId,
-    Mask,
+    BoxPrompt,
+    GaussianPrompt,
+    MaskPrompt,
     Picker,
-    Scribble,
+    PointPrompt,
+    ScribblePrompt,
     Selection,
     cluster_gaussians,
-    combined,
-    grown,
+    combine,
+    grow,
     load_selection,
     save_selection,
 )
 
 __all__ = [
-    "Box",
+    "BoxPrompt",
     "Camera",
     "Capture",
-    "Click",
-    "GaussianId",
+    "GaussianPrompt",
     "Gaussians",
-    "Mask",
+    "MaskPrompt",
     "NothingFound",
     "Picker",
+    "PointPrompt",
     "Scene",
-    "Scribble",
+    "ScribblePrompt",
     "Selection",
     "SplatsegError",
     "boxes_around",
     "boxes_of",
     "cluster_gaussians",
-    "combined",
-    "extracted",
-    "find_unseen",
-    "grown",
-    "hidden",
+    "combine",
+    "extract",
+    "find_unobserved",
+    "grow",
+    "hide",
     "load_capture",
     "load_scene",
     "load_selection",
-    "moved",
+    "move",
     "picture",
     "read_ply",
-    "recolored",
-    "removed",
+    "recolor",
+    "remove",
     "save_scene",
     "save_selection",
     "write_boxes",

@@ -4,11 +4,18 @@
 class SplatsegError(Exception):
     """Something the user gave cannot be used.
 
-    The message is one sentence: what was found, what was expected, what to do. The command line
-    shows it without a traceback and exits with `exit_code`; any other exception is a bug.
+    Its text is one sentence: what was found, what was expected, what to do. A remedy, and what was
+    expected, name parameters in backticks (`masks`); the command line spells these as its flags
+    (--masks), shows the sentence without a traceback and exits with `exit_code`. Any other
+    exception is a bug.
     """
 
     exit_code = 2
+
+    def __init__(self, found: str, *, expected: str | None = None, remedy: str | None = None):
+        self.found, self.expected, self.remedy = found, expected, remedy
+        parts = [found, f"expected {expected}" if expected else None, remedy]
+        super().__init__("; ".join(part for part in parts if part))
 
 
 class NothingFound(SplatsegError):

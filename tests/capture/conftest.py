@@ -105,5 +105,5 @@ class CaptureMaker:
 
 
 @pytest.fixture
-def maker(tmp_path: Path) -> CaptureMaker:
+def provenance(tmp_path: Path) -> CaptureMaker:
     return CaptureMaker(tmp_path)

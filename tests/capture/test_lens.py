@@ -46,8 +46,10 @@ def test_points_come_back(arguments, width, height, count):
     lens = Lens(*arguments)
     camera = lens.working_camera(POSE, width, height)
     xy = np.random.default_rng(0).uniform(size=(count, 2)) * (width, height)
-    there = lens.photo_from_working(xy, camera)
-    assert np.abs(lens.working_from_photo(there, camera) - xy).max(initial=0) < ROUND_TRIP_PIXELS
+    there = lens.photo_from_undistorted(xy, camera)
+    assert (
+        np.abs(lens.undistorted_from_photo(there, camera) - xy).max(initial=0) < ROUND_TRIP_PIXELS
+    )
 
 
 @repeatable
@@ -59,7 +61,7 @@ def test_json_keeps_a_lens(arguments):
 
 def test_the_principal_point_is_not_distorted():
     camera = OPENCV.working_camera(POSE, 32, 24)
-    at = OPENCV.photo_from_working(np.array([camera.cx, camera.cy]), camera)
+    at = OPENCV.photo_from_undistorted(np.array([camera.cx, camera.cy]), camera)
     np.testing.assert_allclose(at, [31.0, 25.0], atol=ROUND_TRIP_PIXELS)
 
 
@@ -107,10 +109,10 @@ def slow_undistortion(lens, image):
     return result
 
 
-def test_undistortion_against_a_slow_loop(maker):
-    image = maker.pattern(64, 48)
+def test_undistortion_against_a_slow_loop(provenance):
+    image = provenance.pattern(64, 48)
     camera = OPENCV.working_camera(POSE, 64, 48)
-    warped = OPENCV.warp_to_working(image, camera, nearest=False)
+    warped = OPENCV.warp_to_undistorted(image, camera, nearest=False)
     expected = slow_undistortion(OPENCV, image.astype(float))
     assert np.abs(warped - expected).max() <= BLEND_LEVELS
     assert np.abs(warped - image.astype(float)).max() > 10 * BLEND_LEVELS  # and it did something
@@ -120,8 +122,8 @@ def test_undistortion_against_a_slow_loop(maker):
 def test_labels_follow_the_lens(lens):
     labels = np.random.default_rng(0).integers(1, 900, size=(48, 64)).astype(np.uint16)
     camera = lens.working_camera(POSE, 32, 24)
-    warped = lens.warp_to_working(labels, camera, nearest=True)
-    xy = lens.photo_from_working(pixel_centers(32, 24), camera)
+    warped = lens.warp_to_undistorted(labels, camera, nearest=True)
+    xy = lens.photo_from_undistorted(pixel_centers(32, 24), camera)
     for row in range(24):
         for column in range(32):
             x, y = np.floor(xy[row, column]).astype(int)
@@ -135,8 +137,8 @@ def test_a_mask_made_at_half_size_lands_in_the_same_place():
     mask[8:15, 10:20] = True
     full = mask.repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(
-        OPENCV.warp_to_working(mask, camera, nearest=True),
-        OPENCV.warp_to_working(full, camera, nearest=True),
+        OPENCV.warp_to_undistorted(mask, camera, nearest=True),
+        OPENCV.warp_to_undistorted(full, camera, nearest=True),
     )
 
 
@@ -144,28 +146,28 @@ def test_a_mask_made_at_half_size_lands_in_the_same_place():
 @pytest.mark.parametrize(
     "lens", [OPENCV, FISHEYE, Lens("PINHOLE", 64, 48, (50.0, 50.0, 32.0, 24.0))]
 )
-def test_there_and_back_keeps_the_middle(lens, nearest, maker):
+def test_there_and_back_keeps_the_middle(lens, nearest, provenance):
     camera = lens.working_camera(POSE, 128, 96)
-    image = maker.pattern(64, 48)
-    back = lens.warp_to_photo(lens.warp_to_working(image, camera, nearest), nearest)
+    image = provenance.pattern(64, 48)
+    back = lens.warp_to_photo(lens.warp_to_undistorted(image, camera, nearest), nearest)
     assert back.shape == image.shape
     difference = np.abs(back.astype(float) - image)[8:-8, 8:-8]
     # The pattern changes by up to 20 levels a pixel, and nearest sampling moves by half of one.
     assert difference.max() <= (20 if nearest else 4)
 
 
-def test_a_pinhole_photo_at_its_own_size_is_untouched(maker):
+def test_a_pinhole_photo_at_its_own_size_is_untouched(provenance):
     lens = Lens("SIMPLE_PINHOLE", 64, 48, (50.0, 32.0, 24.0))
-    image = maker.pattern(64, 48)
+    image = provenance.pattern(64, 48)
     camera = lens.working_camera(POSE, 64, 48)
-    assert lens.warp_to_working(image, camera, nearest=False) is image
+    assert lens.warp_to_undistorted(image, camera, nearest=False) is image
     assert lens.warp_to_photo(image, nearest=True) is image
 
 
 def test_covered_pixels():
     zoomed = Lens("SIMPLE_RADIAL", 64, 48, (60.0, 32.0, 24.0, 0.5))  # reaches beyond the photo
     camera = zoomed.working_camera(POSE, 64, 48)
-    covered = zoomed.warp_to_working(np.ones((48, 64), dtype=bool), camera, nearest=True)
+    covered = zoomed.warp_to_undistorted(np.ones((48, 64), dtype=bool), camera, nearest=True)
     assert covered[24, 32] and not covered[0, 0]
 
 
@@ -175,7 +177,7 @@ def test_covered_pixels():
 def test_type_and_channels_are_kept(dtype, shape, nearest):
     image = (np.random.default_rng(0).uniform(size=shape) * 2).astype(dtype)
     camera = OPENCV.working_camera(POSE, 33, 25)
-    warped = OPENCV.warp_to_working(image, camera, nearest)
+    warped = OPENCV.warp_to_undistorted(image, camera, nearest)
     assert (warped.shape, warped.dtype) == ((25, 33, *shape[2:]), image.dtype)
     assert image.min() <= warped.min() and warped.max() <= image.max()
 
@@ -214,12 +216,12 @@ def test_unusable_lenses(model, params, sentence):
 def test_bands_of_rows_add_up(monkeypatch, band):
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     camera = OPENCV.working_camera(POSE, 33, 25)
-    whole = pixel_map(lambda xy: OPENCV.photo_from_working(xy, camera), 33, 25)
-    expected = OPENCV.photo_from_working(pixel_centers(33, 25), camera).astype(np.float32)
+    whole = pixel_map(lambda xy: OPENCV.photo_from_undistorted(xy, camera), 33, 25)
+    expected = OPENCV.photo_from_undistorted(pixel_centers(33, 25), camera).astype(np.float32)
     np.testing.assert_array_equal(whole, expected)
     samples = [sample(image, whole, nearest) for nearest in (False, True)]
     monkeypatch.setattr(resampling, "BAND_PIXELS", band)
-    banded = pixel_map(lambda xy: OPENCV.photo_from_working(xy, camera), 33, 25)
+    banded = pixel_map(lambda xy: OPENCV.photo_from_undistorted(xy, camera), 33, 25)
     np.testing.assert_array_equal(banded, whole)
     for nearest, once in zip((False, True), samples, strict=True):
         np.testing.assert_array_equal(sample(image, whole, nearest), once)

@@ -11,7 +11,7 @@ from splatseg.geometry.camera import Camera
 
 XYZ = np.array([[0.5, -1.25, 2.0], [3.0, 4.0, 5.5]])
 RGB = np.array([[0, 128, 255], [1, 2, 3]])
-SUBSET_SHARE = 0.01  # four standard deviations of that quantile of the 3334 points that are left
+SUBSET_FRACTION = 0.01  # four standard deviations of that quantile of the 3334 points that are left
 COLORED = "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
 
 
@@ -86,8 +86,8 @@ def cameras(poses):
     return [Camera(torch.from_numpy(pose), 60.0, 60.0, 32.0, 24.0, 64, 48) for pose in poses]
 
 
-def test_sampled_points_are_seen_by_many_and_always_the_same(maker):
-    circle = cameras(maker.poses())
+def test_sampled_points_are_seen_by_many_and_always_the_same(provenance):
+    circle = cameras(provenance.poses())
     points = sample_points(circle, 2.0)
     np.testing.assert_array_equal(points.xyz, sample_points(circle, 2.0).xyz)
     assert points.xyz.shape == (SAMPLED_POINTS, 3) and (points.rgb == 128).all()
@@ -104,12 +104,13 @@ def test_sampled_points_are_seen_by_many_and_always_the_same(maker):
     assert (np.linalg.norm(points.xyz, axis=1) < 0.5).any()  # the middle of the circle is covered
 
 
-def test_sampled_points_scale_with_the_scene(maker):
-    far = [pose.copy() for pose in maker.poses()]
+def test_sampled_points_scale_with_the_scene(provenance):
+    far = [pose.copy() for pose in provenance.poses()]
     for pose in far:
         pose[:3, 3] *= 10
     np.testing.assert_allclose(
-        sample_points(cameras(far), 20.0).xyz, 10 * sample_points(cameras(maker.poses()), 2.0).xyz
+        sample_points(cameras(far), 20.0).xyz,
+        10 * sample_points(cameras(provenance.poses()), 2.0).xyz,
     )
 
 
@@ -134,4 +135,4 @@ def test_of_many_points_a_part_tells_the_near_plane(monkeypatch) -> None:
     of_all = near_plane(camera, xyz)
     monkeypatch.setattr(points_module, "MAX_NEAR_POINTS", 5000)
     assert near_plane(camera, xyz) != of_all
-    assert near_plane(camera, xyz) == pytest.approx(of_all, rel=SUBSET_SHARE)
+    assert near_plane(camera, xyz) == pytest.approx(of_all, rel=SUBSET_FRACTION)

@@ -12,7 +12,7 @@ from splatseg.cli.prompts import parse_box, parse_mask, parse_scribble, read_obj
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import iou
 from splatseg.masks import read_label_map
-from splatseg.segmentation import Box, Scribble
+from splatseg.segmentation import BoxPrompt, ScribblePrompt
 
 MIN_IOU = 0.7  # of a ball in the view of the prompt; most have 0.9
 
@@ -145,7 +145,7 @@ def test_a_file_of_objects_is_checked(tmp_path: Path, content: str, sentence: st
 
 
 def test_prompts_as_they_are_typed(tmp_path: Path) -> None:
-    assert parse_box("cam0/1:1,2,30,40.5") == Box("cam0/1", 1.0, 2.0, 30.0, 40.5)
-    assert parse_scribble("a:1,2,3.25,4") == Scribble("a", ((1.5, 2.5), (3.25, 4.5)))
+    assert parse_box("cam0/1:1,2,30,40.5") == BoxPrompt("cam0/1", 1.0, 2.0, 30.0, 40.5)
+    assert parse_scribble("a:1,2,3.25,4") == ScribblePrompt("a", ((1.5, 2.5), (3.25, 4.5)))
     Image.fromarray(np.array([[0, 7]], np.uint8)).save(tmp_path / "mask.png")
     assert parse_mask(f"a:{tmp_path / 'mask.png'}").mask.tolist() == [[False, True]]

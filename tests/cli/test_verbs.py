@@ -16,13 +16,13 @@ from PIL import Image
 
 import splatseg
 from splatseg.cli import main
-from splatseg.cli.evaluate import SHEET_CELL, worst_sheet
+from splatseg.cli.evaluate import SHEET_CELL, worst_montage
 from splatseg.cli.prompts import parse_click
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import Case, Query, iou
 from splatseg.masks import read_label_map
 from splatseg.scene import load_scene, read_ply, save_labels
-from splatseg.segmentation import Click, load_selection
+from splatseg.segmentation import PointPrompt, load_selection
 from splatseg.segmentation.connected_components import FLOATER
 from splatseg.viz.pictures import HIGHLIGHT
 
@@ -213,12 +213,12 @@ def test_pick_works_without_the_photos(scene_copy: Path, red_click, run_json: Js
 @pytest.mark.parametrize(
     ("text", "click"),
     [
-        ("a:3,4", Click("a", 3.5, 4.5)),  # whole numbers name a pixel
-        ("cam0/0001:3.0,4.25", Click("cam0/0001", 3.0, 4.25)),
-        ("a:b:0,0", Click("a:b", 0.5, 0.5)),
+        ("a:3,4", PointPrompt("a", 3.5, 4.5)),  # whole numbers name a pixel
+        ("cam0/0001:3.0,4.25", PointPrompt("cam0/0001", 3.0, 4.25)),
+        ("a:b:0,0", PointPrompt("a:b", 0.5, 0.5)),
     ],
 )
-def test_a_click_is_parsed(text: str, click: Click) -> None:
+def test_a_click_is_parsed(text: str, click: PointPrompt) -> None:
     assert parse_click(text) == click
 
 
@@ -303,8 +303,8 @@ def test_a_sheet_of_worst_masks_fills_its_rows(trained) -> None:
     query = Query(1, "view_0", 0.5, 0.5)
     cases = [Case(query, "a ball", "view_1", 0.0, nothing, truth)] * 4
     gone = dataclasses.replace(trained, capture="/moved/away")  # renders in place of photos
-    four = worst_sheet(gone, cases)
-    one = worst_sheet(gone, cases[:1])
+    four = worst_montage(gone, cases)
+    one = worst_montage(gone, cases[:1])
     assert four.shape == (2 * one.shape[0], one.shape[1], 3)
     assert np.array_equal(four[: len(one), :SHEET_CELL], one[:, :SHEET_CELL])
     outlined = (one == HIGHLIGHT).all(axis=-1)
@@ -312,7 +312,7 @@ def test_a_sheet_of_worst_masks_fills_its_rows(trained) -> None:
     scale = SHEET_CELL / frame.lens.width
     assert np.ptp(rows) == pytest.approx(30 * scale, abs=6)
     assert np.ptp(columns) == pytest.approx(30 * scale, abs=6)
-    painted = worst_sheet(gone, [dataclasses.replace(cases[0], predicted=truth)])
+    painted = worst_montage(gone, [dataclasses.replace(cases[0], predicted=truth)])
     assert np.any(painted != one)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import torch
 
-from splatseg.editing.removal import silhouette_shares, without
+from splatseg.editing.removal import silhouette_fractions, without
 from splatseg.geometry.gaussians import Gaussians, concatenate
 
 
@@ -39,7 +39,7 @@ def test_what_stands_behind_stays_even_if_all_cameras_look_from_one_side(
     camera = views[0].camera.position.float()
     behind = center + 2 * balls[1][1] * torch.nn.functional.normalize(center - camera, dim=0)
     scene, labels = hung_up(true_scene[0], true_scene[1], behind[None])
-    assert silhouette_shares(behind[None], scene.select(labels == 1), views[:1]).item() == 1
+    assert silhouette_fractions(behind[None], scene.select(labels == 1), views[:1]).item() == 1
 
     assert bool(without(scene, views[:1], (labels == 1).float())[-1])
 
@@ -56,4 +56,4 @@ def test_nothing_selected_removes_nothing(true_scene, views) -> None:
     gaussians, labels = true_scene
     assert bool(without(gaussians, views, torch.zeros(len(labels))).all())
     points = torch.tensor([[0.0, 0.0, 1e3]])
-    assert silhouette_shares(points, gaussians, views).tolist() == [0]
+    assert silhouette_fractions(points, gaussians, views).tolist() == [0]

@@ -26,7 +26,7 @@ from splatseg.export.masks import (
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks import Segments, read_label_map, read_mask, read_segments, rle
 from splatseg.scene import Scene
-from splatseg.segmentation import Click, Picker
+from splatseg.segmentation import Picker, PointPrompt
 
 NAMES = {1: "red ball", 2: "green ball", 700: "blue ball"}
 
@@ -155,7 +155,7 @@ def test_selections_are_masked_as_the_picker_does(trained: Scene, synthetic: obj
     picker = Picker(trained)
     frame = trained.frames[0].name
     chosen = [
-        picker.pick([Click(frame, *map(float, synthetic.click(ball, frame)))])  # type: ignore[attr-defined]
+        picker.pick([PointPrompt(frame, *map(float, synthetic.click(ball, frame)))])  # type: ignore[attr-defined]
         for ball in (1, 2)
     ]
     shown = list(selection_masks(picker, chosen, [frame, trained.frames[1].name]))

@@ -4,7 +4,7 @@ import torch
 
 from splatseg.capture import load_capture
 from splatseg.lifting import SegmentedView
-from splatseg.lifting.association import MIN_PIXELS, incidence
+from splatseg.lifting.association import MIN_PIXELS, association
 from splatseg.render import backproject, project
 
 
@@ -21,7 +21,7 @@ def views(synthetic) -> list[SegmentedView]:
 
 def test_a_gaussian_lies_in_the_masks_that_hold_most_of_its_weight(views, true_scene) -> None:
     gaussians, _ = true_scene
-    found = incidence(gaussians, views)
+    found = association(gaussians, views)
     column = 0
     for index, view in enumerate(views):
         projected = project(gaussians, view.frame.camera)
@@ -42,7 +42,7 @@ def test_a_gaussian_lies_in_the_masks_that_hold_most_of_its_weight(views, true_s
 
 def test_a_balls_gaussians_lie_in_its_masks(views, true_scene) -> None:
     gaussians, truth = true_scene
-    found = incidence(gaussians, views)
+    found = association(gaussians, views)
     for ball in (1, 2, 3):
         masks = found.inside[:, np.flatnonzero(found.segment == ball - 1)].toarray() > 0
         often = masks.sum(axis=1) > found.visible.sum(axis=1) / 2
@@ -54,7 +54,7 @@ def test_the_order_of_segments_is_the_order_of_columns(views, true_scene) -> Non
     flipped = [
         SegmentedView(view.frame, view.regions, view.membership.flip(dims=(1,))) for view in views
     ]
-    one, other = incidence(gaussians, views[:1]), incidence(gaussians, flipped[:1])
+    one, other = association(gaussians, views[:1]), association(gaussians, flipped[:1])
     assert np.array_equal(one.inside.toarray(), other.inside.toarray()[:, ::-1])
 
 
@@ -63,4 +63,4 @@ def test_small_masks_are_left_out(views, true_scene) -> None:
     regions = torch.zeros_like(views[0].regions)
     regions[0, : MIN_PIXELS - 1] = 1
     tiny = SegmentedView(views[0].frame, regions, torch.tensor([[False], [True]]))
-    assert incidence(gaussians, [tiny]).inside.shape == (len(gaussians), 0)
+    assert association(gaussians, [tiny]).inside.shape == (len(gaussians), 0)

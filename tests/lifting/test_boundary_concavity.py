@@ -12,10 +12,10 @@ from splatseg.lifting.boundary_concavity import (
     MIN_BORDER,
     Surface,
     border,
-    separateness,
+    part_whole_scores,
     surface_of,
 )
-from splatseg.lifting.hierarchy import MIN_SEPARATENESS
+from splatseg.lifting.hierarchy import MIN_WHOLE_SCORE
 
 WIDTH, HEIGHT, FOCAL = 160, 120, 200.0
 DISTANCE = 2.0
@@ -113,13 +113,13 @@ def test_a_ball_on_the_ground_is_parted_from_it_and_its_cap_is_not(synthetic, tr
     frames = load_capture(synthetic.root).train
     # The photos are tiny: four pixels across an outline are a third of a ball.
     fine = [dataclasses.replace(frame, camera=scaled(frame.camera, 4)) for frame in frames]
-    whole_ball, whole_cap, unrelated = separateness(
+    whole_ball, whole_cap, unrelated = part_whole_scores(
         gaussians,
         fine,
         np.concatenate([things, ~things[:, :1] & False], axis=1),
         [(0, 1), (1, 2), (3, 1)],
     )
-    assert whole_cap < MIN_SEPARATENESS < whole_ball
+    assert whole_cap < MIN_WHOLE_SCORE < whole_ball
     assert unrelated == 1
 
 

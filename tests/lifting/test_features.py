@@ -40,14 +40,14 @@ def test_the_loss_does_not_see_the_length_of_a_feature() -> None:
     torch.testing.assert_close(prototype_loss(5 * features, labels, prototypes, 0.4), short)
 
 
-def trained(synthetic, true_scene, targets: list[torch.Tensor], steps: int) -> torch.Tensor:
+def trained(synthetic, true_scene, pseudo_labels: list[torch.Tensor], steps: int) -> torch.Tensor:
     gaussians, _ = true_scene
     prototypes = spread_prototypes(4, 16, rng())
     return train_features(
         gaussians,
         prototypes[torch.zeros(len(gaussians), dtype=torch.long)],
         frames(synthetic),
-        [target[None] for target in targets],
+        [pseudo_label_map[None] for pseudo_label_map in pseudo_labels],
         [prototypes],
         steps=steps,
         samples=512,
@@ -79,15 +79,18 @@ def test_features_learn_the_label_maps(synthetic, true_scene) -> None:
 def test_levels_are_learned_side_by_side(synthetic, true_scene) -> None:
     gaussians, _ = true_scene
     prototypes = [spread_prototypes(count, 8, rng(count)) for count in (4, 2)]
-    is_ball = [torch.stack([target, (target > 0).short()]) for target in true_targets(synthetic)]
+    is_ball = [
+        torch.stack([pseudo_label_map, (pseudo_label_map > 0).short()])
+        for pseudo_label_map in true_targets(synthetic)
+    ]
 
     def learn(levels: slice) -> torch.Tensor:
         chosen = prototypes[levels]
         start = torch.cat([rows[:1].expand(len(gaussians), -1) for rows in chosen], dim=1)
-        targets = [maps[levels] for maps in is_ball]
+        pseudo_labels = [maps[levels] for maps in is_ball]
         flags = dict(steps=30, samples=256, temperature=0.4, learning_rate=0.05)
         return train_features(
-            gaussians, start, frames(synthetic), targets, chosen, generator=rng(), **flags
+            gaussians, start, frames(synthetic), pseudo_labels, chosen, generator=rng(), **flags
         )
 
     both = learn(slice(0, 2))
@@ -104,6 +107,8 @@ def test_pixels_of_unknown_label_add_nothing() -> None:
 
 
 def test_what_no_view_knows_is_not_learned(synthetic, true_scene) -> None:
-    unknown = [torch.full_like(target, -1) for target in true_targets(synthetic)]
+    unknown = [
+        torch.full_like(pseudo_label_map, -1) for pseudo_label_map in true_targets(synthetic)
+    ]
     before = trained(synthetic, true_scene, unknown, steps=0)
     assert torch.equal(trained(synthetic, true_scene, unknown, steps=20), before)

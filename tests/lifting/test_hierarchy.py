@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from splatseg.lifting.association import Incidence
-from splatseg.lifting.hierarchy import SCENE_SHARE, SceneObjects, find_objects, nest
+from splatseg.lifting.association import MaskAssociation
+from splatseg.lifting.hierarchy import SCENE_FRACTION, SceneObjects, find_objects, nest
 from splatseg.lifting.tracks import Track
 from splatseg.masks import Level
 
 COUNT = 30
 
 
-def thing(first: int, last: int, support: float = 0.8, segment: int = 0) -> Track:
-    core = np.zeros(COUNT, dtype=bool)
-    core[first:last] = True
-    return Track(np.array([segment]), core, float(last - first), support)
+def thing(first: int, last: int, detection_rate: float = 0.8, segment: int = 0) -> Track:
+    members = np.zeros(COUNT, dtype=bool)
+    members[first:last] = True
+    return Track(np.array([segment]), members, float(last - first), detection_rate)
 
 
-def seen(share: float = 0.01) -> Incidence:
+def seen(share: float = 0.01) -> MaskAssociation:
     """One mask with that share of its view; all Gaussians weigh the same."""
-    return Incidence(
+    return MaskAssociation(
         inside=sparse.csr_array(np.zeros((COUNT, 1), np.float32)),
         visible=np.ones((COUNT, 1), dtype=bool),
         weight=np.ones(COUNT, np.float32),
@@ -31,22 +31,26 @@ def seen(share: float = 0.01) -> Incidence:
 
 
 def levels_of(
-    tracks: list[Track], parted: float | dict[int, float] = 1.0, incidence: Incidence | None = None
+    tracks: list[Track],
+    parted: float | dict[int, float] = 1.0,
+    association: MaskAssociation | None = None,
 ) -> dict[Level, SceneObjects]:
-    """`parted`: the separateness of all pairs, or by the size of the smaller thing."""
+    """`parted`: the part_whole_scores of all pairs, or by the size of the smaller thing."""
 
-    def separateness(things: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    def part_whole_scores(things: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
         sizes = [int(things[:, part].sum()) for _, part in pairs]
         return np.array([parted[s] if isinstance(parted, dict) else parted for s in sizes])
 
     tracks = sorted(tracks, key=lambda track: -track.size)
-    return find_objects(tracks, incidence or seen(), separateness)
+    return find_objects(tracks, association or seen(), part_whole_scores)
 
 
 def objects_of(
-    tracks: list[Track], parted: float | dict[int, float] = 1.0, incidence: Incidence | None = None
+    tracks: list[Track],
+    parted: float | dict[int, float] = 1.0,
+    association: MaskAssociation | None = None,
 ) -> SceneObjects:
-    return levels_of(tracks, parted, incidence)["whole"]
+    return levels_of(tracks, parted, association)["whole"]
 
 
 def members(objects: SceneObjects) -> list[list[int]]:
@@ -82,11 +86,11 @@ def test_rare_masks_fill_what_is_left_but_join_nothing() -> None:
 
 
 def test_masks_that_come_once_are_nothing() -> None:
-    assert objects_of([thing(0, 10, support=0.05)]).labels.tolist() == [0] * COUNT
+    assert objects_of([thing(0, 10, detection_rate=0.05)]).labels.tolist() == [0] * COUNT
 
 
 def test_what_fills_half_a_view_is_no_object() -> None:
-    objects = objects_of([thing(0, 10, segment=0)], incidence=seen(SCENE_SHARE + 0.01))
+    objects = objects_of([thing(0, 10, segment=0)], association=seen(SCENE_FRACTION + 0.01))
     assert objects.tracks == []
 
 
@@ -107,7 +111,7 @@ def test_nesting_against_a_loop(count: int) -> None:
         first = int(random.integers(0, COUNT - 1))
         things.append(thing(first, int(random.integers(first + 1, COUNT + 1))))
     things.sort(key=lambda track: -track.size)
-    cores = np.stack([t.core for t in things], axis=1) if things else np.zeros((COUNT, 0), bool)
+    cores = np.stack([t.members for t in things], axis=1) if things else np.zeros((COUNT, 0), bool)
 
     parents = nest(cores, np.ones(COUNT, dtype=np.float32))
 
@@ -133,7 +137,7 @@ def test_parts_refine_an_object_and_subparts_its_parts() -> None:
 
 
 def test_a_rare_track_is_a_part_but_no_object() -> None:
-    levels = levels_of([thing(0, 20), thing(10, 20, support=0.15)], parted=0.9)
+    levels = levels_of([thing(0, 20), thing(10, 20, detection_rate=0.15)], parted=0.9)
     assert members(levels["whole"]) == [list(range(20))]
     assert members(levels["part"]) == [list(range(10)), list(range(10, 20))]
     assert "subpart" not in levels
@@ -147,9 +151,9 @@ def test_what_lies_on_an_object_is_no_part_of_it() -> None:
 
 def test_a_part_stays_within_its_object() -> None:
     """A track that reaches over into the next object is cut there."""
-    levels = levels_of([thing(0, 20), thing(20, 28), thing(11, 22, support=0.2)])
+    levels = levels_of([thing(0, 20), thing(20, 28), thing(11, 22, detection_rate=0.2)])
     assert members(levels["part"]) == [list(range(11)), list(range(11, 20)), list(range(20, 28))]
 
 
 def test_nearly_all_of_an_object_is_no_part_of_it() -> None:
-    assert list(levels_of([thing(0, 20), thing(1, 18, support=0.2)])) == ["whole"]
+    assert list(levels_of([thing(0, 20), thing(1, 18, detection_rate=0.2)])) == ["whole"]

@@ -8,9 +8,9 @@ from splatseg.lifting.pseudo_labels import (
     UNKNOWN,
     around,
     edges,
+    fuse_labels,
     nearest_others,
     outline_band,
-    reconcile,
 )
 
 SHAPE = (40, 60)
@@ -29,67 +29,69 @@ def labels_of(*masks: np.ndarray) -> np.ndarray:
     return label_map
 
 
-def assert_labels(target: np.ndarray, mask: np.ndarray) -> None:
+def assert_labels(pseudo_label_map: np.ndarray, mask: np.ndarray) -> None:
     """Label 1 in the mask and 0 outside, but for a rim that may stay unknown."""
-    known = target != UNKNOWN
-    assert (target[known] == mask[known]).all()
+    known = pseudo_label_map != UNKNOWN
+    assert (pseudo_label_map[known] == mask[known]).all()
     assert known.mean() > 0.95
 
 
 def test_a_mask_that_agrees_gives_its_edge_outwards() -> None:
     mask = square(9, 9, 31, 31)
-    target = reconcile(labels_of(square(10, 10, 30, 30)), [(1, mask)])
-    assert_labels(target, mask)
+    pseudo_label_map = fuse_labels(labels_of(square(10, 10, 30, 30)), [(1, mask)])
+    assert_labels(pseudo_label_map, mask)
 
 
 def test_a_mask_that_agrees_gives_its_edge_inwards() -> None:
     mask = square(11, 11, 29, 29)
-    target = reconcile(labels_of(square(10, 10, 30, 30)), [(1, mask)])
-    assert_labels(target, mask)
+    pseudo_label_map = fuse_labels(labels_of(square(10, 10, 30, 30)), [(1, mask)])
+    assert_labels(pseudo_label_map, mask)
 
 
 def test_what_a_neighbor_loses_goes_to_the_nearest_other_label() -> None:
     rendered = labels_of(square(5, 5, 35, 30), square(5, 30, 35, 50))
-    target = reconcile(rendered, [(1, square(5, 5, 35, 28))])
-    assert (target[10:30, 28:30] == 2).all()
+    pseudo_label_map = fuse_labels(rendered, [(1, square(5, 5, 35, 28))])
+    assert (pseudo_label_map[10:30, 28:30] == 2).all()
 
 
 @pytest.mark.parametrize("mask", [square(10, 10, 30, 55), square(10, 10, 18, 30)])
 def test_a_mask_that_joins_or_halves_is_left_out(mask: np.ndarray) -> None:
     rendered = labels_of(square(10, 10, 30, 30))
-    assert (reconcile(rendered, [(1, mask)]) == reconcile(rendered, [])).all()
+    assert (fuse_labels(rendered, [(1, mask)]) == fuse_labels(rendered, [])).all()
 
 
 def test_without_a_mask_the_edge_is_not_asked_and_the_rest_is() -> None:
     rendered = labels_of(square(10, 10, 30, 30))
-    target = reconcile(rendered, [])
-    assert (target == UNKNOWN)[10, 10:30].all()
-    sure = target != UNKNOWN
-    assert (target[sure] == rendered[sure]).all()
+    pseudo_label_map = fuse_labels(rendered, [])
+    assert (pseudo_label_map == UNKNOWN)[10, 10:30].all()
+    sure = pseudo_label_map != UNKNOWN
+    assert (pseudo_label_map[sure] == rendered[sure]).all()
     assert sure[10 + EDGE + 1 : 30 - EDGE - 1, 10 + EDGE + 1 : 30 - EDGE - 1].all()
 
 
 def test_a_smaller_object_in_front_keeps_its_pixels() -> None:
     plate, lemon = square(5, 5, 35, 50), square(15, 15, 25, 25)
     rendered = labels_of(plate, lemon)
-    target = reconcile(rendered, [(1, plate)])  # as SAM gives it: the lemon is in the plate's mask
+    pseudo_label_map = fuse_labels(
+        rendered, [(1, plate)]
+    )  # as SAM gives it: the lemon is in the plate's mask
     inner = square(15 + EDGE + 1, 15 + EDGE + 1, 25 - EDGE - 1, 25 - EDGE - 1)
-    assert (target[inner] == 2).all()
-    assert not ((target == 1) & lemon).any()
+    assert (pseudo_label_map[inner] == 2).all()
+    assert not ((pseudo_label_map == 1) & lemon).any()
 
 
 def test_of_two_masks_the_better_one_counts() -> None:
     better = square(10, 10, 30, 31)
-    target = reconcile(
+    pseudo_label_map = fuse_labels(
         labels_of(square(10, 10, 30, 30)), [(1, square(10, 10, 30, 34)), (1, better)]
     )
-    assert_labels(target, better)
+    assert_labels(pseudo_label_map, better)
 
 
 def test_an_object_that_fills_the_view_stays() -> None:
     rendered = np.ones(SHAPE, dtype=np.int64)
-    target = reconcile(rendered, [(1, square(0, 0, 40, 55))])
-    assert (target[target != UNKNOWN] == 1).all()
+    pseudo_label_map = fuse_labels(rendered, [(1, square(0, 0, 40, 55))])
+    assert (pseudo_label_map[pseudo_label_map != UNKNOWN] == 1).all()
 
 
 @settings(max_examples=30)

@@ -102,8 +102,11 @@ def test_a_track_is_the_masks_of_one_thing_and_its_support_their_share_of_the_vi
         view += [number] * len(things)
     tracks = find_tracks(incidence_of(np.stack(inside, axis=1), np.ones((20, 5)), view))
 
-    assert [track.support for track in tracks] == [0.6, 0.6]  # two joining masks are no track
-    assert {tuple(np.flatnonzero(track.core)) for track in tracks} == {
+    assert [track.detection_rate for track in tracks] == [
+        0.6,
+        0.6,
+    ]  # two joining masks are no track
+    assert {tuple(np.flatnonzero(track.members)) for track in tracks} == {
         tuple(range(9)),
         tuple(range(9, 18)),
     }
@@ -135,8 +138,8 @@ def test_a_front_and_a_back_that_masks_alone_do_not_join_are_one_track(incidence
 
     (track,) = find_tracks(incidence_of(inside, seen_from(6, 5), view))
 
-    assert track.support == 1
-    assert np.flatnonzero(track.core).tolist() == [*range(15), 20]  # 15 to 19: 5 of 11 masks
+    assert track.detection_rate == 1
+    assert np.flatnonzero(track.members).tolist() == [*range(15), 20]  # 15 to 19: 5 of 11 masks
 
 
 @pytest.mark.parametrize(

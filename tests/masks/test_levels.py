@@ -11,7 +11,7 @@ from splatseg.masks.levels import (
     LEVELS,
     MAX_PART,
     MIN_INSIDE,
-    SCENE_SHARE,
+    SCENE_FRACTION,
     containment,
     nest,
     overlap_share,
@@ -85,7 +85,7 @@ def test_parent_depth_and_children_tell_of_one_tree(corners):
     areas = masks.sum(axis=(1, 2))
     nesting = nest(shared(masks), SIDE * SIDE)
     for b, parent in enumerate(nesting.parent.tolist()):
-        usable = nesting.contains[:, b] & (areas <= SCENE_SHARE * SIDE * SIDE)
+        usable = nesting.contains[:, b] & (areas <= SCENE_FRACTION * SIDE * SIDE)
         assert (parent >= 0) == usable.any()
         if parent >= 0:
             assert usable[parent] and areas[parent] == areas[usable].min()

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from splatseg.errors import SplatsegError
 from splatseg.models import hf_sam
 from splatseg.models.hf_sam import PROMPTS_AT_ONCE, HfSegmenter, fetch
-from splatseg.models.input_transform import Canvas
+from splatseg.models.input_transform import InputTransform
 
 transformers = pytest.importorskip("transformers", reason="extra `hf` is not installed")
 errors = pytest.importorskip("huggingface_hub").errors
@@ -401,7 +401,7 @@ def test_checkpoints_that_also_follow_objects_in_videos(tmp_path, photo, whole, 
         assert any(torch.equal(tensor, t) for t in state.values()), name
     found = segmenter.predict(segmenter.encode(photo), *prompts(2))
     assert found.logits.shape == (2, 3, 4 * CELLS, 4 * CELLS)
-    assert segmenter._canvas == Canvas(side, is_squashed=True)
+    assert segmenter._canvas == InputTransform(side, is_squashed=True)
 
 
 # --- A model's own settings

@@ -73,7 +73,7 @@ def test_it_computes_what_the_plain_twin_does(sam, decoder, embedding, labels, c
     logits, quality = plainly(sam, embedding, coords, labels)
     assert logits.std() > 1
     with torch.inference_mode():
-        image = decoder.look(embedding[0])
+        image = decoder.encode_image(embedding[0])
         levels = decoder.draw(image, coords, labels, True, WHOLE)
         single = decoder.draw(image, coords, labels, False, WHOLE)
     assert_same(levels, (logits[:, 1:], quality[:, 1:]))
@@ -84,7 +84,7 @@ def test_it_computes_what_the_plain_twin_does(sam, decoder, embedding, labels, c
 def test_only_the_rows_and_columns_that_are_asked_for(decoder, embedding, size):
     coords, labels = prompts(3, [1, NO_BOX])
     with torch.inference_mode():
-        image = decoder.look(embedding[0])
+        image = decoder.encode_image(embedding[0])
         whole, _ = decoder.draw(image, coords, labels, True, WHOLE)
         part, _ = decoder.draw(image, coords, labels, True, size)
     assert part.shape[2:] == size
@@ -95,7 +95,7 @@ def test_prompts_do_not_see_each_other(decoder, embedding):
     coords, labels = prompts(6, [1, NO_BOX])
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     with torch.inference_mode():
-        image = decoder.look(embedding[0])
+        image = decoder.encode_image(embedding[0])
         one = decoder.draw(image, coords, labels, True, WHOLE)
         other = decoder.draw(image, coords[order], labels[order], True, WHOLE)
     assert_same([part[order] for part in one], other)
@@ -118,7 +118,7 @@ def test_an_exported_sam_is_recognized(sam, embedding, tmp_path, masks, one_prom
     assert isinstance(quick, QuickDecoder)
     coords, labels = prompts(3, [1, NO_BOX])
     logits, quality = plainly(sam, embedding, coords, labels)
-    image = quick.look({EMBEDDING: embedding.float().numpy()})
+    image = quick.encode_image({EMBEDDING: embedding.float().numpy()})
     found = quick.draw(image, coords.float().numpy(), labels.numpy(), True, WHOLE)
     assert_same(found, (logits[:, 1:], quality[:, 1:]), SAME_32)
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from splatseg.geometry.gaussians import Gaussians
-from splatseg.segmentation.connected_components import FLOATER, MIN_GAUSSIANS, separate_bodies
+from splatseg.segmentation.connected_components import FLOATER, MIN_GAUSSIANS, split_components
 
 RADIUS = 1.0
 COUNT = 400  # Gaussians of a ball
@@ -35,7 +35,7 @@ def gaussians_at(points: np.ndarray, scale: float = 0.02) -> Gaussians:
 def bodies(*parts: np.ndarray, labels: list[int]) -> list[torch.Tensor]:
     """What becomes of the labels of each part."""
     of_parts = [torch.full((len(part),), label) for part, label in zip(parts, labels, strict=True)]
-    found = separate_bodies(torch.cat(of_parts), gaussians_at(np.concatenate(parts)))
+    found = split_components(torch.cat(of_parts), gaussians_at(np.concatenate(parts)))
     return list(found.split([len(part) for part in parts]))
 
 
@@ -83,8 +83,8 @@ def test_it_does_not_depend_on_the_order_of_gaussians() -> None:
     labels = torch.ones(len(points), dtype=torch.long)
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
 
-    found = separate_bodies(labels, gaussians_at(points))
-    shuffled = separate_bodies(labels, gaussians_at(points[order.numpy()]))
+    found = split_components(labels, gaussians_at(points))
+    shuffled = split_components(labels, gaussians_at(points[order.numpy()]))
 
     same, same_shuffled = (x[:, None] == x for x in (found[order], shuffled))
     assert torch.equal(same, same_shuffled)
@@ -92,4 +92,4 @@ def test_it_does_not_depend_on_the_order_of_gaussians() -> None:
 
 def test_few_gaussians_stay_as_they_are() -> None:
     labels = torch.tensor([1, 1, 0])
-    assert torch.equal(separate_bodies(labels, gaussians_at(np.eye(3) * 100)), labels)
+    assert torch.equal(split_components(labels, gaussians_at(np.eye(3) * 100)), labels)

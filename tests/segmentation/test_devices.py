@@ -11,7 +11,7 @@ from torch import Tensor
 from splatseg.render import gsplat
 from splatseg.scene import Scene
 from splatseg.segmentation import (
-    Click,
+    PointPrompt,
     cluster_gaussians,
     query_features,
     render_labels,
@@ -26,7 +26,7 @@ Query = Callable[[Scene], Tensor]
 
 def pick(scene: Scene) -> Tensor:
     """The Gaussians of what shows in the middle of a photo."""
-    click = Click(scene.frames[0].name, 48.5, 36.5)
+    click = PointPrompt(scene.frames[0].name, 48.5, 36.5)
     queries = query_features(scene.gaussians, scene.frames, [click])
     return select_gaussians(scene.gaussians, scene.frames[:VIEWS], queries)
 

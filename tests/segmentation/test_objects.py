@@ -18,14 +18,14 @@ from splatseg.segmentation.objects import (
     MIN_CUT,
     MIN_SHOWN,
     MIN_VIEWS,
-    Sighting,
+    VisibilityStatistics,
     object_table,
     parts_within,
-    sightings,
+    visibility_statistics,
     with_earlier_ids,
 )
 
-SEEN = defaultdict(lambda: Sighting(views=9, kind="object", best="view_0"))
+SEEN = defaultdict(lambda: VisibilityStatistics(views=9, kind="object", best="view_0"))
 
 
 def gaussians_at(means: torch.Tensor, colors: torch.Tensor, opacities: torch.Tensor) -> Gaussians:
@@ -110,7 +110,7 @@ def test_what_views_show_of_things(trained: Scene) -> None:
     frames = [frame for frame in trained.frames if not frame.is_test]
     labels = cluster_gaussians(trained.gaussians, frames)
 
-    seen = sightings(trained.gaussians, labels, frames)
+    seen = visibility_statistics(trained.gaussians, labels, frames)
 
     images = {f.name: render_labels(trained.gaussians, labels, f).numpy() for f in frames}
     assert set(seen) == set(range(1, int(labels.max()) + 1))
@@ -138,8 +138,8 @@ def test_what_most_views_cut_is_background_and_so_is_what_few_show(trained: Scen
         replace(frame, camera=replace(frame.camera, fx=6 * frame.camera.fx, fy=6 * frame.camera.fy))
         for frame in frames
     ]
-    assert sightings(trained.gaussians, labels, zoomed)[1].kind == "background"
-    nothing = sightings(trained.gaussians, 2 * labels, frames)[1]
+    assert visibility_statistics(trained.gaussians, labels, zoomed)[1].kind == "background"
+    nothing = visibility_statistics(trained.gaussians, 2 * labels, frames)[1]
     assert (nothing.kind, nothing.views, nothing.best) == ("background", 0, None)
 
 

@@ -10,14 +10,14 @@ from splatseg.errors import SplatsegError
 from splatseg.evaluation import iou
 from splatseg.scene import Scene
 from splatseg.segmentation import (
-    Box,
-    Click,
-    GaussianId,
-    Mask,
+    BoxPrompt,
+    GaussianPrompt,
+    MaskPrompt,
     Picker,
+    PointPrompt,
     Prompt,
-    Scribble,
-    combined,
+    ScribblePrompt,
+    combine,
     photo_masks,
     query_features,
     select_gaussians,
@@ -38,10 +38,10 @@ def best_view(synthetic, ball: int) -> str:
     return max(areas, key=areas.__getitem__)
 
 
-def click_on(synthetic, ball: int) -> Click:
+def click_on(synthetic, ball: int) -> PointPrompt:
     frame = best_view(synthetic, ball)
     x, y = synthetic.click(ball, frame)
-    return Click(frame, x + 0.5, y + 0.5)
+    return PointPrompt(frame, x + 0.5, y + 0.5)
 
 
 def prompts_on(synthetic, ball: int) -> dict[str, Prompt]:
@@ -52,9 +52,9 @@ def prompts_on(synthetic, ball: int) -> dict[str, Prompt]:
     x, y = synthetic.click(ball, frame)
     return {
         "click": click_on(synthetic, ball),
-        "box": Box(frame, *map(float, edges)),
-        "mask": Mask(frame, truth),
-        "scribble": Scribble(frame, ((x - 1.0, y + 0.5), (x + 2.0, y + 0.5))),
+        "box": BoxPrompt(frame, *map(float, edges)),
+        "mask": MaskPrompt(frame, truth),
+        "scribble": ScribblePrompt(frame, ((x - 1.0, y + 0.5), (x + 2.0, y + 0.5))),
     }
 
 
@@ -72,7 +72,7 @@ def test_a_gaussian_of_the_ball_selects_it(picker: Picker, synthetic) -> None:
     clicked = picker.pick([click_on(synthetic, 2)])
     some = int(torch.nonzero(clicked.selected)[0])
 
-    again = picker.pick([GaussianId(some)])
+    again = picker.pick([GaussianPrompt(some)])
 
     shared = (again.selected & clicked.selected).sum() / (again.selected | clicked.selected).sum()
     assert shared > 0.85
@@ -160,7 +160,7 @@ def test_weights_give_about_the_masks_of_their_prompts(picker: Picker, synthetic
 
 def test_added_balls_show_together(picker: Picker, synthetic) -> None:
     one, two = (picker.pick([click_on(synthetic, ball)], is_exact=True) for ball in (1, 2))
-    both = combined(one, two, "add")
+    both = combine(one, two, "add")
     frame = best_view(synthetic, 1)
 
     together = picker.mask(both, frame)
@@ -191,7 +191,7 @@ def test_what_cannot_be_asked_is_refused(picker: Picker, trained: Scene, synthet
     with pytest.raises(SplatsegError, match="no prompt for what to select"):
         picker.pick([], [click])
     with pytest.raises(SplatsegError, match="there is no Gaussian 1000000"):
-        picker.pick([GaussianId(1_000_000)])
+        picker.pick([GaussianPrompt(1_000_000)])
     with pytest.raises(SplatsegError, match="has no level part"):
         picker.pick([click], level="part")
     with pytest.raises(SplatsegError, match="there is no frame nowhere"):
@@ -208,14 +208,14 @@ def test_a_gaussian_that_no_view_sees_is_refused(trained: Scene, synthetic) -> N
     means[7] = 1e4
     picker = Picker(replace(trained, gaussians=replace(trained.gaussians, means=means)))
     with pytest.raises(SplatsegError, match="no training view sees Gaussian 7"):
-        picker.pick([GaussianId(7)])
+        picker.pick([GaussianPrompt(7)])
 
 
 def test_masks_from_a_part_of_a_view_are_those_from_the_whole(trained: Scene, synthetic) -> None:
     """Before anything is picked, whole views are rendered; after, the part around the object."""
     clicks = [click_on(synthetic, ball) for ball in BALLS]
     fresh, warm = Picker(trained), Picker(trained)
-    warm.seen_features()
+    warm.view_aggregated_features()
     asked = [fresh.queries([click]) for click in clicks]
     rendered = []
     for queries in [*asked, replace(asked[0], negative=asked[1].positive)]:

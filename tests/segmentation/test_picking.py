@@ -11,7 +11,7 @@ from splatseg.evaluation import iou
 from splatseg.render import project
 from splatseg.scene import Scene
 from splatseg.segmentation import (
-    Click,
+    PointPrompt,
     feature_map,
     photo_masks,
     photo_similarity,
@@ -29,15 +29,15 @@ BALLS = (1, 2, 3)
 EARLY_STOP = 2e-4  # whole images stop at a transmittance of 1e-4, block by block; pixels one by one
 
 
-def click_on(synthetic, object_id: int, frame: str | None = None) -> Click:
+def click_on(synthetic, object_id: int, frame: str | None = None) -> PointPrompt:
     """A click in the training view that shows most of the object."""
     areas = {f: np.sum(synthetic.truth[f] == object_id) for f in synthetic.train_frames}
     frame = frame or max(areas, key=areas.__getitem__)
     x, y = synthetic.click(object_id, frame)
-    return Click(frame, x + 0.5, y + 0.5)
+    return PointPrompt(frame, x + 0.5, y + 0.5)
 
 
-def queries_of(scene: Scene, *clicks: Click) -> torch.Tensor:
+def queries_of(scene: Scene, *clicks: PointPrompt) -> torch.Tensor:
     return query_features(scene.gaussians, scene.frames, clicks)
 
 
@@ -165,7 +165,7 @@ def test_objects_asked_together_are_those_asked_one_by_one(trained: Scene, synth
     assert select_objects(trained.gaussians, training, []).shape == (len(trained.gaussians), 0)
 
 
-def refusal(scene: Scene, click: Click) -> str:
+def refusal(scene: Scene, click: PointPrompt) -> str:
     with pytest.raises(SplatsegError) as caught:
         queries_of(scene, click)
     return str(caught.value)
@@ -173,23 +173,23 @@ def refusal(scene: Scene, click: Click) -> str:
 
 @pytest.mark.parametrize(("x", "y"), [(96.0, 10.0), (10.0, 72.0), (-0.1, 10.0), (1e9, 1e9)])
 def test_a_click_outside_the_photo_is_refused(trained: Scene, x: float, y: float) -> None:
-    sentence = refusal(trained, Click("view_0", x, y))
+    sentence = refusal(trained, PointPrompt("view_0", x, y))
     assert "lies outside view_0, whose photo is 96x72" in sentence
 
 
 def test_the_photos_corners_are_inside(trained: Scene) -> None:
     frame = trained.frames[4]
     for x in (0.0, 95.999):
-        queries_of(trained, Click(frame.name, x, 71.999))  # the ground fills the lower edge
+        queries_of(trained, PointPrompt(frame.name, x, 71.999))  # the ground fills the lower edge
 
 
 def test_a_click_on_empty_background_is_refused(trained: Scene) -> None:
-    sentence = refusal(trained, Click("view_0", 2.5, 2.5))
+    sentence = refusal(trained, PointPrompt("view_0", 2.5, 2.5))
     assert "at 2.5,2.5 in view_0 is on empty background" in sentence
 
 
 def test_a_click_in_an_unknown_frame_is_refused(trained: Scene) -> None:
-    sentence = refusal(trained, Click("view_0.png", 2.5, 2.5))
+    sentence = refusal(trained, PointPrompt("view_0.png", 2.5, 2.5))
     assert sentence == "there is no frame view_0.png; the scene has view_0, view_1, view_2, ..."
 
 

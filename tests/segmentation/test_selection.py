@@ -16,8 +16,8 @@ from splatseg.render import project
 from splatseg.scene import Scene
 from splatseg.segmentation import (
     Selection,
-    combined,
-    grown,
+    combine,
+    grow,
     load_selection,
     save_selection,
 )
@@ -48,43 +48,43 @@ def toy(weights: list[float]) -> Selection:
 def test_combining_is_that_of_fuzzy_sets(first: list[float], second: list[float]) -> None:
     a, b = toy(first), toy(second)
     everything = toy([1.0] * 5)
-    add, both = combined(a, b, "add").weights, combined(a, b, "intersect").weights
+    add, both = combine(a, b, "add").weights, combine(a, b, "intersect").weights
 
-    assert torch.equal(add, combined(b, a, "add").weights)
-    assert torch.equal(both, combined(b, a, "intersect").weights)
+    assert torch.equal(add, combine(b, a, "add").weights)
+    assert torch.equal(both, combine(b, a, "intersect").weights)
     assert bool((both <= a.weights).all()) and bool((a.weights <= add).all())
     # De Morgan: a without b is what a shares with all but b.
-    rest = combined(everything, b, "subtract")
-    assert torch.equal(combined(a, b, "subtract").weights, combined(a, rest, "intersect").weights)
+    rest = combine(everything, b, "subtract")
+    assert torch.equal(combine(a, b, "subtract").weights, combine(a, rest, "intersect").weights)
 
 
 def test_a_combination_tells_how_it_came_about() -> None:
-    made = combined(toy([1.0]), toy([0.5]), "subtract").made
+    made = combine(toy([1.0]), toy([0.5]), "subtract").made
     assert made == ("weights [1.0]", "subtract (weights [0.5])")
 
 
 def test_what_is_combined_is_its_weights_alone(trained: Scene) -> None:
-    assert combined(prompted(trained), selection_of(trained), "add").queries is None
-    assert grown(prompted(trained), trained.gaussians, 1).queries is None
-    assert grown(prompted(trained), trained.gaussians, 0).queries is not None
+    assert combine(prompted(trained), selection_of(trained), "add").queries is None
+    assert grow(prompted(trained), trained.gaussians, 1).queries is None
+    assert grow(prompted(trained), trained.gaussians, 0).queries is not None
 
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_growing_adds_neighbors_and_shrinking_takes_them_away(trained: Scene, steps: int) -> None:
     gaussians = trained.gaussians
     half = selection_of(trained)
-    larger, smaller = (grown(half, gaussians, k) for k in (steps, -steps))
+    larger, smaller = (grow(half, gaussians, k) for k in (steps, -steps))
 
     assert bool((larger.selected | ~half.selected).all())
     assert bool((half.selected | ~smaller.selected).all())
     assert larger.selected.sum() > half.selected.sum() > smaller.selected.sum()
     everything_else = replace(half, weights=1 - half.weights)
-    assert torch.equal(grown(everything_else, gaussians, steps).selected, ~smaller.selected)
+    assert torch.equal(grow(everything_else, gaussians, steps).selected, ~smaller.selected)
 
 
 def test_nothing_grows_to_nothing(trained: Scene) -> None:
     nothing = selection_of(trained, torch.zeros(len(trained.gaussians)))
-    assert grown(nothing, trained.gaussians, 3) is nothing
+    assert grow(nothing, trained.gaussians, 3) is nothing
 
 
 def test_a_line_grows_by_its_nearest(trained: Scene) -> None:
@@ -95,7 +95,7 @@ def test_a_line_grows_by_its_nearest(trained: Scene) -> None:
     line = replace(line, means=means)
     first = Selection(torch.eye(12)[0], fingerprint(line), ("the first",))
 
-    assert grown(first, line, 1).selected.tolist() == [True] * 6 + [False] * 6
+    assert grow(first, line, 1).selected.tolist() == [True] * 6 + [False] * 6
 
 
 def test_weights_show_where_they_have_half_of_what_covers_a_pixel(trained: Scene) -> None:
@@ -148,7 +148,7 @@ def test_a_selection_of_another_scene_is_refused(trained: Scene, tmp_path: Path)
     with pytest.raises(SplatsegError, match="is of another scene"):
         load_selection(path, replace(trained, gaussians=moved))
     with pytest.raises(SplatsegError, match="is of another scene"):
-        combined(toy([1.0]), prompted(trained), "add")
+        combine(toy([1.0]), prompted(trained), "add")
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def write_video(path: Path, images: list[np.ndarray], rotation: int | None = Non
     return path
 
 
-def extracted(path: Path, root: Path, count: int) -> list[str]:
+def extract(path: Path, root: Path, count: int) -> list[str]:
     return list(extract_frames(open_video(path), root, count, lambda done: None))
 
 
@@ -81,7 +81,7 @@ def test_the_sharp_frames_are_kept(video: Path, tmp_path: Path) -> None:
 
 
 def test_more_frames_than_there_are(video: Path, tmp_path: Path) -> None:
-    names = extracted(video, tmp_path, 1000)
+    names = extract(video, tmp_path, 1000)
     assert indices(tmp_path, names) == list(range(60))
 
 
@@ -103,14 +103,14 @@ def test_how_many_by_default(seconds: float, frames: int, expected: int) -> None
 
 
 def test_frames_are_kept_until_something_changes(video: Path, tmp_path: Path) -> None:
-    names = extracted(video, tmp_path, 6)
+    names = extract(video, tmp_path, 6)
     first = tmp_path / "images" / names[0]
     first.write_bytes(b"seen")
-    assert extracted(video, tmp_path, 6) == names and first.read_bytes() == b"seen"
-    assert len(extracted(video, tmp_path, 5)) == 5
+    assert extract(video, tmp_path, 6) == names and first.read_bytes() == b"seen"
+    assert len(extract(video, tmp_path, 5)) == 5
     assert len(list((tmp_path / "images").iterdir())) == 5
     first.unlink()
-    extracted(video, tmp_path, 5)
+    extract(video, tmp_path, 5)
     assert first.is_file()
 
 
@@ -118,10 +118,10 @@ def test_other_photos_are_not_replaced(video: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "mine.jpg").touch()
     with pytest.raises(SplatsegError, match=r"holds mine\.jpg.*name another folder with -o"):
-        extracted(video, tmp_path, 6)
+        extract(video, tmp_path, 6)
     (tmp_path / "images" / "mine.jpg").rename(tmp_path / "images" / "frame_00001.jpg")
     with pytest.raises(SplatsegError, match=r"holds frame_00001\.jpg"):
-        extracted(video, tmp_path, 6)
+        extract(video, tmp_path, 6)
 
 
 def test_an_interrupted_extraction_leaves_nothing_half_done(video: Path, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_an_interrupted_extraction_leaves_nothing_half_done(video: Path, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         extract_frames(open_video(video), tmp_path, 6, report)
     assert list(tmp_path.rglob("*.jpg")) == []
-    assert len(extracted(video, tmp_path, 6)) == 6
+    assert len(extract(video, tmp_path, 6)) == 6
 
 
 def test_a_broken_tail(video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -155,7 +155,7 @@ def test_damage_in_the_middle(video: Path, tmp_path: Path) -> None:
     middle = len(data) // 2
     data[middle : middle + 3000] = bytes(3000)
     damaged.write_bytes(data)
-    assert len(extracted(damaged, tmp_path, 6)) >= 3
+    assert len(extract(damaged, tmp_path, 6)) >= 3
 
 
 def test_a_recording_without_its_index(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_rotated_videos_become_upright(rotation: int, corner: int, tmp_path: Pat
     image = np.zeros((48, 64, 3), np.uint8)
     image[:24, :24] = 255  # the top left corner as stored
     path = write_video(tmp_path / "a.mp4", [image] * 4, rotation)
-    names = extracted(path, tmp_path, 3)
+    names = extract(path, tmp_path, 3)
     shown = np.asarray(Image.open(tmp_path / "images" / names[0]).convert("L"))
     assert shown.shape == ((48, 64) if rotation == 180 else (64, 48))
     corners = shown[[4, 4, -4, -4], [4, -4, 4, -4]] > 128
@@ -197,7 +197,7 @@ def test_without_pyav(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_state_says_what_was_extracted(video: Path, tmp_path: Path) -> None:
-    names = extracted(video, tmp_path, 6)
+    names = extract(video, tmp_path, 6)
     state = json.loads((tmp_path / ".splatseg" / "video.json").read_bytes())
     stat = video.stat()
     assert state == {"video": [stat.st_size, stat.st_mtime_ns], "count": 6, "frames": names}

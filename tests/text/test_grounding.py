@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from splatseg.models.segmenter import EncodedPhoto, Prediction
-from splatseg.segmentation import Box, Mask
-from splatseg.text import Detection, Grounder, Looking, agreeing
+from splatseg.segmentation import BoxPrompt, MaskPrompt
+from splatseg.text import Detection, DetectorSource, Grounder, agreeing
 
 IMAGE = np.zeros((6, 8, 3), dtype=np.uint8)
 LARGE, SMALL = (1.0, 1.0, 7.0, 5.0), (2.0, 2.0, 4.0, 4.0)
@@ -31,16 +31,16 @@ def finder():
         "mug": [Detection(LARGE, 0.8, "mug"), Detection(SMALL, 0.4, "mug")],
         "book": [Detection(SMALL, 0.5, "book", DRAWN)],
     }
-    return Looking(Detecting(answers))
+    return DetectorSource(Detecting(answers))
 
 
 def test_the_best_answer_of_each_prompt_that_has_one(finder):
     found = Grounder(finder).ground("view", IMAGE, ["lamp", "book", "mug"])
     assert list(found) == ["book", "mug"]
     assert found["mug"].score == 0.8 and len(found["mug"].detections) == 2
-    assert found["mug"].region == Box("view", *LARGE)
+    assert found["mug"].region == BoxPrompt("view", *LARGE)
     region = found["book"].region
-    assert isinstance(region, Mask) and region.frame == "view"
+    assert isinstance(region, MaskPrompt) and region.frame == "view"
     assert np.array_equal(region.mask, DRAWN)
 
 
@@ -65,9 +65,9 @@ class BoxSegmenter:
 
 def test_a_box_outside_the_image_is_no_answer():
     edge = Detection((8.0, 1.0, 8.0, 5.0), 0.9, "mug")
-    assert Grounder(Looking(Detecting({"mug": [edge]}))).ground("view", IMAGE, ["mug"]) == {}
-    both = Looking(Detecting({"mug": [edge, Detection(SMALL, 0.4, "mug")]}))
-    assert Grounder(both).ground("view", IMAGE, ["mug"])["mug"].region == Box("view", *SMALL)
+    assert Grounder(DetectorSource(Detecting({"mug": [edge]}))).ground("view", IMAGE, ["mug"]) == {}
+    both = DetectorSource(Detecting({"mug": [edge, Detection(SMALL, 0.4, "mug")]}))
+    assert Grounder(both).ground("view", IMAGE, ["mug"])["mug"].region == BoxPrompt("view", *SMALL)
 
 
 @pytest.mark.parametrize("is_seen", [True, False])
@@ -80,7 +80,7 @@ def test_a_segmenter_turns_boxes_into_masks(finder, is_seen):
         upper[1:3, 1:7] = True
         assert np.array_equal(found["mug"].region.mask, upper)
     else:
-        assert found["mug"].region == Box("view", *LARGE)
+        assert found["mug"].region == BoxPrompt("view", *LARGE)
     assert np.array_equal(found["book"].region.mask, DRAWN)
 
 

@@ -14,8 +14,8 @@ from splatseg.training.config import DensityConfig
 from splatseg.training.density import (
     RESET_OPACITY,
     SPLIT_SHRINK,
+    DensifyResult,
     DensityStatistics,
-    Rearranged,
     densify,
     morton_order,
     reset_opacities,
@@ -60,7 +60,7 @@ def run(
     prune_large: bool = False,
     config: DensityConfig = CONFIG,
     seed: int = 0,
-) -> Rearranged:
+) -> DensifyResult:
     return densify(
         gaussians,
         stats,

@@ -117,7 +117,7 @@ def test_density_control_makes_tensors_where_the_gaussians_are(count: int, train
     visible, draws = torch.ones(count, dtype=torch.bool), torch.Generator().manual_seed(0)
     with torch.device("meta"):
         statistics.add(gradient, visible, (96, 72))
-        rearranged = densify(
+        reindexed = densify(
             gaussians,
             statistics,
             DensityConfig(threshold=1e-3),
@@ -127,9 +127,9 @@ def test_density_control_makes_tensors_where_the_gaussians_are(count: int, train
             generator=draws,
         )
         order = morton_order(gaussians.means)
-    tensors = [*rearranged.gaussians, rearranged.source, rearranged.is_new, order]
+    tensors = [*reindexed.gaussians, reindexed.source, reindexed.is_new, order]
     assert all(tensor.device.type == "cpu" for tensor in tensors)
-    assert int(rearranged.is_new.sum()) >= min(count, 50)
+    assert int(reindexed.is_new.sum()) >= min(count, 50)
 
 
 def test_a_state_moves_as_a_whole(trained: Scene) -> None:

@@ -314,7 +314,7 @@ def run_steps(root: Path, config: TrainConfig, count: int) -> TrainState:
     state, views, extent = first_state(root, config)
     for _ in range(count):
         train_step(state, views, config, extent)
-    step.catch_up_features(state, config)
+    step.apply_deferred_steps(state, config)
     return state
 
 

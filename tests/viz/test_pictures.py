@@ -16,10 +16,10 @@ from splatseg.viz.pictures import (
     OUTLINE_STRENGTH,
     TINT,
     FeatureColors,
-    contact_sheet,
     highlight,
     label_palette,
     mark,
+    montage,
     number_labels,
     paint_labels,
     paint_segments,
@@ -158,7 +158,7 @@ def test_a_contact_sheet_holds_its_cells(
     rows: int, columns: int, height: int, width: int, cell: int
 ) -> None:
     images = [[rgb(height, width)] * columns for _ in range(rows)]
-    sheet = contact_sheet(images, ["photo"] * columns, cell)
+    sheet = montage(images, ["photo"] * columns, cell)
     assert sheet.shape[1] == columns * (cell + MARGIN) + MARGIN
     cell_height = scaled(images[0][0], cell).shape[0]
     assert sheet.shape[0] > rows * (cell_height + MARGIN)
@@ -168,7 +168,7 @@ def test_a_contact_sheet_holds_its_cells(
 
 
 def test_a_sheet_may_end_in_a_short_row() -> None:
-    sheet = contact_sheet([[rgb(10, 10)] * 3, [rgb(10, 10)]], ["one caption for all"], 50)
+    sheet = montage([[rgb(10, 10)] * 3, [rgb(10, 10)]], ["one caption for all"], 50)
     assert (sheet[-MARGIN - 50 : -MARGIN, MARGIN : MARGIN + 50] == 200).all()
     assert (sheet[-MARGIN - 50 : -MARGIN, -MARGIN - 50 :] == BACKGROUND).all()
 

@@ -98,7 +98,7 @@ class Capture:
         pixels = read_photo(
             shrunk or self.root / frame.photo, like=(frame.lens.width, frame.lens.height)
         )
-        return frame.lens.warp_to_working(pixels, frame.camera, nearest=False)
+        return frame.lens.warp_to_undistorted(pixels, frame.camera, nearest=False)
 
 
 def load_capture(

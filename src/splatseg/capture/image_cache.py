@@ -86,7 +86,7 @@ def undistorted(root: Path, frame: Frame) -> UInt8[np.ndarray, "h w 3"]:
     if stored.is_file() and stored.stat().st_mtime_ns >= photo.stat().st_mtime_ns:
         return read_photo(stored, like=size)
     pixels = read_photo(photo, like=(frame.lens.width, frame.lens.height))
-    image = frame.lens.warp_to_working(pixels, frame.camera, nearest=False)
+    image = frame.lens.warp_to_undistorted(pixels, frame.camera, nearest=False)
     try:
         _write_png(stored, image)
     except OSError as error:

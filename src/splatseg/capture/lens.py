@@ -90,7 +90,7 @@ class Lens:
         camera.rescale(width, height)
         return Lens(self.model, width, height, tuple(camera.params.tolist()))
 
-    def photo_from_working(
+    def photo_from_undistorted(
         self, xy: Float[np.ndarray, "*points 2"], camera: Camera
     ) -> Float[np.ndarray, "*points 2"]:
         """Where points of the working image lie on the photo (perhaps outside it)."""
@@ -99,14 +99,14 @@ class Lens:
         rays[:, :2] = (xy.reshape(-1, 2) - center) / focal
         return np.asarray(self._colmap().img_from_cam(rays)).reshape(xy.shape)
 
-    def working_from_photo(
+    def undistorted_from_photo(
         self, xy: Float[np.ndarray, "*points 2"], camera: Camera
     ) -> Float[np.ndarray, "*points 2"]:
         """Where points of the photo lie on the working image; NaN where the model has no answer."""
         rays = np.asarray(self._colmap().cam_from_img(xy.reshape(-1, 2)))
         return (rays * (camera.fx, camera.fy) + (camera.cx, camera.cy)).reshape(xy.shape)
 
-    def warp_to_working(
+    def warp_to_undistorted(
         self, image: Shaped[np.ndarray, "h w *c"], camera: Camera, nearest: bool
     ) -> Shaped[np.ndarray, "height width *c"]:
         """An image or mask of the photo, at any size of the photo's aspect, as `camera` sees it.
@@ -165,11 +165,11 @@ def parameter_names(model: str) -> tuple[str, ...]:
 def _photo_map(lens: Lens, width: int, height: int) -> Float32[np.ndarray, "height width 2"]:
     """For every pixel of a working image, where it lies on the photo."""
     camera = lens.working_camera(torch.eye(4, dtype=torch.float64), width, height)
-    return pixel_map(lambda xy: lens.photo_from_working(xy, camera), width, height)
+    return pixel_map(lambda xy: lens.photo_from_undistorted(xy, camera), width, height)
 
 
 @lru_cache(maxsize=CACHED_MAPS)
 def _working_map(lens: Lens, width: int, height: int) -> Float32[np.ndarray, "rows columns 2"]:
     """For every pixel of the photo, where it lies on a working image of `width` x `height`."""
     camera = lens.working_camera(torch.eye(4, dtype=torch.float64), width, height)
-    return pixel_map(lambda xy: lens.working_from_photo(xy, camera), lens.width, lens.height)
+    return pixel_map(lambda xy: lens.undistorted_from_photo(xy, camera), lens.width, lens.height)

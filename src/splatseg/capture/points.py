@@ -19,11 +19,11 @@ GRAY = 128  # the color of a point that has none
 SAMPLED_POINTS = 20_000  # about what COLMAP finds in a small scene; density control adds the rest
 CANDIDATES_PER_POINT = 4  # candidates drawn for every point kept
 MAX_VOTERS = 64  # cameras that vote on a candidate: enough to tell the middle from the outside
-SEEN_BY_SHARE = 0.25  # a point seen by a quarter of the cameras is as good as one seen by all
+SEEN_BY_FRACTION = 0.25  # a point seen by a quarter of the cameras is as good as one seen by all
 NEAREST, FARTHEST = 0.1, 10.0  # depths of candidates, in scene extents: from tabletop to landscape
 
 NEAR_QUANTILE = 0.02  # of the depths of the points in view: the very nearest may be wrong
-NEAR_SHARE = 0.5  # of that depth: surfaces without points may be nearer than those with
+NEAR_FRACTION = 0.5  # of that depth: surfaces without points may be nearer than those with
 MIN_SEEN_POINTS = 50  # fewer tell nothing
 MAX_NEAR_POINTS = 100_000  # asked of each camera: 500 photos and a million points take 20 s else
 
@@ -74,7 +74,7 @@ def sample_points(cameras: Sequence[Camera], extent: float) -> Points:
     candidates = _points_on_rays(cameras, extent, SAMPLED_POINTS * CANDIDATES_PER_POINT, rng)
     chosen = np.unique(np.linspace(0, len(cameras) - 1, MAX_VOTERS).astype(int))
     views = np.sum([_sees(cameras[i], candidates) for i in chosen], axis=0)
-    enough = np.ceil(SEEN_BY_SHARE * len(chosen))
+    enough = np.ceil(SEEN_BY_FRACTION * len(chosen))
     best_first = np.argsort(-np.minimum(views, enough), kind="stable")
     xyz = candidates[best_first[:SAMPLED_POINTS]]
     return Points(xyz, np.full(xyz.shape, GRAY, np.uint8))
@@ -91,7 +91,7 @@ def near_plane(camera: Camera, xyz: Float[np.ndarray, "n 3"]) -> float:
     if len(seen) < MIN_SEEN_POINTS:
         return camera.near
     depths = camera.project(torch.from_numpy(seen)).depths.numpy()
-    return NEAR_SHARE * float(np.quantile(depths, NEAR_QUANTILE))
+    return NEAR_FRACTION * float(np.quantile(depths, NEAR_QUANTILE))
 
 
 def _points_on_rays(

@@ -23,17 +23,17 @@ from splatseg.segmentation import cluster_gaussians, render_labels
 from splatseg.segmentation.connected_components import FLOATER
 from splatseg.segmentation.objects import (
     SceneObject,
-    Sighting,
+    VisibilityStatistics,
     object_table,
     parts_within,
-    sightings,
+    visibility_statistics,
     with_earlier_ids,
 )
 from splatseg.viz.pictures import (
     AnyRGB,
-    captioned_sheet,
-    contact_sheet,
+    captioned_montage,
     highlight,
+    montage,
     number_labels,
     paint_labels,
     save_image,
@@ -49,12 +49,12 @@ THUMBNAIL_COLUMNS = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class ClusterResult:
     """The things of a level."""
 
     labels: Tensor
     table: Sequence[SceneObject]
-    seen: Mapping[int, Sighting]
+    seen: Mapping[int, VisibilityStatistics]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Cluster:
         scene = load_scene(self.scene).to(choose_device(self.device))
         training = [frame for frame in scene.frames if not frame.is_test]
         levels: list[Level] = ["whole", *scene.levels]
-        found: dict[Level, Found] = {}
+        found: dict[Level, ClusterResult] = {}
         with out.progress("clustering", 2 * len(levels) * len(training)) as line:
             steps = iter(range(2 * len(levels) * len(training)))
             for level in levels:
@@ -91,7 +91,7 @@ class Cluster:
         frames: Sequence[Frame],
         above: Tensor | None,
         report: Callable[[int, int], None],
-    ) -> Found:
+    ) -> ClusterResult:
         """The things of a level; of a finer one, parts of the things `above`."""
         gaussians = scene.at(level).gaussians
         labels, parents = cluster_gaussians(gaussians, frames, report), {}
@@ -99,10 +99,12 @@ class Cluster:
             labels, parents = parts_within(labels, above)
         elif scene.labels is not None and not self.fresh_ids:
             labels = with_earlier_ids(labels, scene.labels)
-        seen = sightings(gaussians, labels, frames, report)
-        return Found(labels, object_table(gaussians, labels, seen, parents), seen)
+        seen = visibility_statistics(gaussians, labels, frames, report)
+        return ClusterResult(labels, object_table(gaussians, labels, seen, parents), seen)
 
-    def _write(self, out: Output, scene: Scene, found: dict[Level, Found]) -> dict[str, Any]:
+    def _write(
+        self, out: Output, scene: Scene, found: dict[Level, ClusterResult]
+    ) -> dict[str, Any]:
         whole = found.pop("whole")
         wholes, objects = whole.labels, whole.table
         rows = [row.to_json() for row in objects]
@@ -136,7 +138,7 @@ class Cluster:
             **parts,
         }
 
-    def _write_thumbnails(self, scene: Scene, found: Found) -> None:
+    def _write_thumbnails(self, scene: Scene, found: ClusterResult) -> None:
         thumbnails = self._thumbnails(scene, found)
         cells, captions = [], []
         with replacing_folder(self.scene / "objects") as folder:
@@ -147,10 +149,10 @@ class Cluster:
                         cells.append(thumbnails[row.id])
                         captions.append(f"{row.id}: {row.gaussians}")
         if cells:
-            sheet = captioned_sheet(cells, captions, THUMBNAIL_COLUMNS, THUMBNAIL)
+            sheet = captioned_montage(cells, captions, THUMBNAIL_COLUMNS, THUMBNAIL)
             save_image(self.scene / "objects.png", sheet)
 
-    def _thumbnails(self, scene: Scene, found: Found) -> dict[int, AnyRGB]:
+    def _thumbnails(self, scene: Scene, found: ClusterResult) -> dict[int, AnyRGB]:
         """Each thing in the view that shows it best; a view of several is rendered once."""
         best = {row.id: found.seen[row.id].best for row in found.table}
         thumbnails = {}
@@ -181,7 +183,7 @@ class Cluster:
             rows.append([photo, number_labels(paint_labels(ids, count), ids)])
         save_image(
             self.scene / "clusters.png",
-            contact_sheet(rows, ["photo", "objects, with their ids"], SHEET_CELL),
+            montage(rows, ["photo", "objects, with their ids"], SHEET_CELL),
         )
 
 

@@ -15,15 +15,15 @@ from torch import Tensor
 from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
 from splatseg.cli.selections import union_weights
-from splatseg.editing.edits import extracted, hidden, moved, recolored, removed
-from splatseg.editing.unobserved import Unseen, find_unseen
+from splatseg.editing.edits import extract, hide, move, recolor, remove
+from splatseg.editing.unobserved import Unobserved, find_unobserved
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.scene import Scene, load_scene, save_scene
 from splatseg.segmentation import Selection, save_selection
 from splatseg.segmentation.selection import SELECTED, fingerprint
-from splatseg.viz.edits import before_and_after, unseen_sheet, views_of
+from splatseg.viz.edits import before_and_after, unobserved_montage, views_of
 from splatseg.viz.pictures import save_image
 
 EDITS = "edits"  # in a scene's configuration: what was done to it, a line each
@@ -34,11 +34,11 @@ AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
 @dataclass(frozen=True, eq=False)
-class Edited:
+class EditResult:
     """A scene after an edit."""
 
     scene: Scene
-    unseen: Unseen | None = None
+    unseen: Unobserved | None = None
     """Of a removal: what no photo shows."""
 
 
@@ -59,7 +59,7 @@ class Edit(ABC):
     """Print one JSON object on stdout, and nothing else there."""
 
     @abstractmethod
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> Edited:
+    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
         """The scene with the object, to which Gaussians belong by `weights`, edited."""
 
     def run(self, out: Output) -> dict[str, Any]:
@@ -100,28 +100,30 @@ class Edit(ABC):
 class Extract(Edit):
     """Take objects out into a scene of their own."""
 
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> Edited:
+    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
         """Only the selected Gaussians."""
-        return Edited(extracted(scene, weights))
+        return EditResult(extract(scene, weights))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remove(Edit):
     """Remove objects, with what hangs in and around them; tells what no photo shows behind."""
 
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> Edited:
+    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
         """The Gaussians that are neither selected nor inside the object."""
-        after = removed(scene, weights)
-        return Edited(after, find_unseen(scene.gaussians, weights, after.gaussians, scene.frames))
+        after = remove(scene, weights)
+        return EditResult(
+            after, find_unobserved(scene.gaussians, weights, after.gaussians, scene.frames)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hide(Edit):
     """Make objects invisible: their Gaussians stay in the scene, too faint to be drawn."""
 
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> Edited:
+    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
         """The same Gaussians, the selected ones without opacity."""
-        return Edited(hidden(scene, weights))
+        return EditResult(hide(scene, weights))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +135,9 @@ class Recolor(Edit):
     strength: float = 0.5
     """0 leaves the colors, 1 gives the new one alone."""
 
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> Edited:
+    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
         """The same Gaussians, the selected ones in a mixed color."""
-        return Edited(recolored(scene, weights, parse_color(self.color), self.strength))
+        return EditResult(recolor(scene, weights, parse_color(self.color), self.strength))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,10 +151,10 @@ class Move(Edit):
     scale: float = 1.0
     """Factor, about the center, which is the median of the object's Gaussians."""
 
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> Edited:
+    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
         """The selected Gaussians elsewhere, and those that stay without them."""
         by, rotation = parse_numbers("--by", self.by, 3), parse_rotation(self.rotate)
-        return Edited(moved(scene, weights, by, rotation, self.scale))
+        return EditResult(move(scene, weights, by, rotation, self.scale))
 
 
 def refuse_foreign(folder: Path, scene: Path) -> None:
@@ -169,16 +171,16 @@ def refuse_foreign(folder: Path, scene: Path) -> None:
         )
 
 
-def write_unseen(folder: Path, after: Scene, unseen: Unseen) -> None:
+def write_unseen(folder: Path, after: Scene, unseen: Unobserved) -> None:
     """A picture of what no photo shows, and its Gaussians as a selection."""
-    save_image(folder / UNSEEN_PICTURE, unseen_sheet(after, unseen))
+    save_image(folder / UNSEEN_PICTURE, unobserved_montage(after, unseen))
     made = ("never photographed, behind what was removed",)
     gaussians: Gaussians = after.gaussians
     flagged = Selection(unseen.gaussians.float(), fingerprint(gaussians), made)
     save_selection(folder / UNSEEN, flagged)
 
 
-def told_unseen(unseen: Unseen, folder: Path) -> str:
+def told_unseen(unseen: Unobserved, folder: Path) -> str:
     """The sentence about what no photo shows."""
     if unseen.share == 0:
         return "all of what lies behind was photographed"

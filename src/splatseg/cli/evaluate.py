@@ -29,7 +29,7 @@ from splatseg.viz.pictures import (
     HIGHLIGHT,
     RGB,
     AnyRGB,
-    captioned_sheet,
+    captioned_montage,
     paint_segments,
     save_image,
     scaled,
@@ -112,11 +112,11 @@ class Evaluate:
         if worst:
             picture = path.with_name(f"{self.protocol}_worst.png")
             photos = replace(scene, capture=str(self.capture))
-            save_image(picture, worst_sheet(photos, worst))
+            save_image(picture, worst_montage(photos, worst))
             out.wrote(picture, "look here first")
         for image, found in grounded:
             picture = path.with_name(f"{self.protocol}_grounding.png")
-            save_image(picture, grounding_sheet(image, found))
+            save_image(picture, grounding_montage(image, found))
             out.wrote(picture, "what each prompt was taken for")
         return report
 
@@ -134,21 +134,21 @@ class Evaluate:
         return self.finding.grounder(self.finding.finder(scene, device), device)
 
 
-def grounding_sheet(image: RGB, found: Mapping[str, Grounding]) -> AnyRGB:
+def grounding_montage(image: RGB, found: Mapping[str, Grounding]) -> AnyRGB:
     """The reference view for each prompt, with what was found there."""
     cells = [
         scaled(debug_picture(image, grounding.detections, grounding.mask), SHEET_CELL)
         for grounding in found.values()
     ]
     captions = [prompt[:CAPTION_LETTERS] for prompt in found]
-    return captioned_sheet(cells, captions, SHEET_COLUMNS, SHEET_CELL)
+    return captioned_montage(cells, captions, SHEET_COLUMNS, SHEET_CELL)
 
 
-def worst_sheet(scene: Scene, cases: Sequence[Case]) -> RGB:
+def worst_montage(scene: Scene, cases: Sequence[Case]) -> RGB:
     """Each case's photo with the predicted mask painted and the truth outlined."""
     cells = [_cell(scene, case) for case in cases]
     captions = [f"{case.iou:.2f} {case.name}, {case.frame}"[:CAPTION_LETTERS] for case in cases]
-    return captioned_sheet(cells, captions, SHEET_COLUMNS, SHEET_CELL)
+    return captioned_montage(cells, captions, SHEET_COLUMNS, SHEET_CELL)
 
 
 def _cell(scene: Scene, case: Case) -> RGB:

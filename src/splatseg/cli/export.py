@@ -88,9 +88,9 @@ class Export:
         things = (self.object, self.selection)
         return write_views(scene, self.scene, self.output, format, *things, self.along, out)
 
-    def _wanted(self, scene: Scene) -> "Wanted":
+    def _wanted(self, scene: Scene) -> "ExportRequest":
         cameras = [frame.camera for frame in scene.frames if not frame.is_test]
-        everything = Wanted(
+        everything = ExportRequest(
             self.scene, scene.gaussians, scene.labels, scene.parts, bool(self.selection), cameras
         )
         if not self.object and not self.selection:
@@ -166,7 +166,7 @@ class Export:
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class ExportRequest:
     """What of a scene is to be written."""
 
     scene: Path
@@ -178,7 +178,7 @@ class Wanted:
     cameras: Sequence[Camera]
     """That the scene was trained on."""
 
-    def only(self, chosen: Bool[Tensor, " n"]) -> "Wanted":
+    def only(self, chosen: Bool[Tensor, " n"]) -> "ExportRequest":
         """Those Gaussians.
 
         Raises:
@@ -221,26 +221,26 @@ class Wanted:
             ) from error
 
 
-def _write_splats(path: Path, wanted: Wanted) -> None:
+def _write_splats(path: Path, wanted: ExportRequest) -> None:
     write_splats(path, wanted.gaussians)
 
 
-def _write_ids(path: Path, wanted: Wanted) -> None:
+def _write_ids(path: Path, wanted: ExportRequest) -> None:
     write_ids(path, wanted.known_labels(), wanted.parts)
 
 
-def _write_ids_ply(path: Path, wanted: Wanted) -> None:
+def _write_ids_ply(path: Path, wanted: ExportRequest) -> None:
     write_ids_ply(path, wanted.gaussians, wanted.known_labels())
 
 
-def _write_boxes(path: Path, wanted: Wanted) -> None:
+def _write_boxes(path: Path, wanted: ExportRequest) -> None:
     if wanted.is_selection:
         write_boxes(path, [boxes_around(wanted.gaussians)])
     else:
         write_boxes(path, boxes_of(wanted.gaussians, wanted.known_labels(), wanted.kinds()))
 
 
-def _write_mesh(path: Path, wanted: Wanted) -> None:
+def _write_mesh(path: Path, wanted: ExportRequest) -> None:
     write_mesh(path, object_mesh(wanted.gaussians, wanted.cameras))
 
 
@@ -249,7 +249,7 @@ class FileFormat:
     """A format: how its files may end, who writes them, and what they are for."""
 
     suffixes: tuple[str, ...]
-    write: Callable[[Path, Wanted], None]
+    write: Callable[[Path, ExportRequest], None]
     about: str
 
 

@@ -9,7 +9,14 @@ from splatseg.errors import SplatsegError
 from splatseg.evaluation.views import photo_sizes
 from splatseg.models.segmenters import load_segmenter
 from splatseg.scene import Scene
-from splatseg.text import DEFAULT_DETECTOR, BoxFile, Finder, Grounder, Looking, load_detector
+from splatseg.text import (
+    DEFAULT_DETECTOR,
+    BoxFile,
+    BoxSource,
+    DetectorSource,
+    Grounder,
+    load_detector,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class GroundingFlags:
         """Whether any of them is."""
         return self != GroundingFlags()
 
-    def finder(self, scene: Scene, device: torch.device) -> Finder:
+    def finder(self, scene: Scene, device: torch.device) -> BoxSource:
         """A file of boxes, else the detector: the default one if none is named."""
         if self.boxes is not None and (self.detector or self.min_score is not None):
             raise SplatsegError(
@@ -43,9 +50,9 @@ class GroundingFlags:
         if self.boxes is not None:
             return BoxFile(self.boxes, photo_sizes(scene.frames))
         model = self.detector or DEFAULT_DETECTOR
-        return Looking(load_detector(model, device=device, min_score=self.min_score))
+        return DetectorSource(load_detector(model, device=device, min_score=self.min_score))
 
-    def grounder(self, finder: Finder, device: torch.device) -> Grounder:
+    def grounder(self, finder: BoxSource, device: torch.device) -> Grounder:
         """The finder with the segmenter, if one is named."""
         if self.sam is None:
             return Grounder(finder)

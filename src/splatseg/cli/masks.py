@@ -25,7 +25,7 @@ from splatseg.files import replacing_file, replacing_folder
 from splatseg.masks import MaskSet, Segments, open_masks, write_segments
 from splatseg.masks.formats import Photo, read_masks
 from splatseg.masks.generation.generate import GenerationConfig, generate_masks
-from splatseg.masks.provenance import Maker, finished, made_files
+from splatseg.masks.provenance import Provenance, finished, provenance_files
 from splatseg.masks.statistics import mask_statistics
 from splatseg.models.segmenter import Segmenter
 from splatseg.models.segmenters import load_segmenter
@@ -174,13 +174,13 @@ class Masks:
         device = torch.device("cuda" if self._takes_gpu else "cpu")
         segmenter = load_segmenter(self.model, device=device)
         folder = self._folder(_file_safe(segmenter.name))
-        maker = {"model": segmenter.name} | asdict(self.config)
-        files = made_files(folder)
+        provenance = {"model": segmenter.name} | asdict(self.config)
+        files = provenance_files(folder)
         if self.restart:
             for file in files.values():
                 file.path.unlink()
             files = {}
-        there = finished(files, maker, folder)
+        there = finished(files, provenance, folder)
         wanted = {
             frame: source
             for frame, source in sources.items()
@@ -195,7 +195,7 @@ class Masks:
         )
         missing = {frame: source for frame, source in wanted.items() if frame not in run.masks}
         try:
-            _make_masks(segmenter, self.config, maker, missing, folder, at_once, run, out)
+            _make_masks(segmenter, self.config, provenance, missing, folder, at_once, run, out)
         except KeyboardInterrupt as interrupt:
             out.say(
                 f"stopped; {len(run.masks)} of {len(wanted)} photos have their masks in {folder}: "
@@ -246,7 +246,7 @@ class _Run:
 def _make_masks(
     segmenter: Segmenter,
     config: GenerationConfig,
-    maker: Maker,
+    provenance: Provenance,
     sources: Mapping[str, _Source],
     folder: Path,
     at_once: int,
@@ -278,7 +278,7 @@ def _make_masks(
                     run.reason = run.reason or str(made)
                     continue
                 photo_name = sources[frame].photo.file_name
-                write_segments(folder / f"{frame}.json", made, photo_name, maker)
+                write_segments(folder / f"{frame}.json", made, photo_name, provenance)
                 run.masks[frame] = len(made)
                 run.made += 1
                 run.seconds = time.monotonic() - began

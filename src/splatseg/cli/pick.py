@@ -12,7 +12,7 @@ from splatseg.capture import Frame
 from splatseg.capture.resampling import resize
 from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
-from splatseg.cli.prompts import Asked, prompts_for, read_objects
+from splatseg.cli.prompts import PromptSet, prompts_for, read_objects
 from splatseg.cli.selections import SELECTION, find_selection
 from splatseg.cli.text import TextFlags
 from splatseg.errors import SplatsegError
@@ -24,20 +24,20 @@ from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation import (
     QUERY_RADIUS,
     THRESHOLD,
-    Click,
     Operation,
     Picker,
+    PointPrompt,
     Selection,
-    combined,
-    grown,
+    combine,
+    grow,
     load_selection,
     save_selection,
 )
-from splatseg.text import Answer
+from splatseg.text import GroundingVote
 from splatseg.viz.pictures import (
-    contact_sheet,
     highlight,
     mark,
+    montage,
     number_labels,
     paint_labels,
     save_image,
@@ -104,7 +104,7 @@ class Pick:
         asked = prompts_for(
             self.at, self.not_at, self.box, self.scribble, self.mask, self.gaussian, self.level
         )
-        answers: dict[str, list[Answer]] = {}
+        answers: dict[str, list[GroundingVote]] = {}
         if self.words.text:
             answers = self.words.ground(scene, device, self.level, self.threshold, out)
         elif self.words != TextFlags():
@@ -114,7 +114,7 @@ class Pick:
         return self._pick_one(scene, asked, answers, out)
 
     def _pick_one(
-        self, scene: Scene, asked: Asked, answers: dict[str, list[Answer]], out: Output
+        self, scene: Scene, asked: PromptSet, answers: dict[str, list[GroundingVote]], out: Output
     ) -> dict[str, Any]:
         folder = self._folder()
         for words, found in answers.items():
@@ -134,7 +134,7 @@ class Pick:
             if count > 0:
                 write_ply(new / "gaussians.ply", scene.gaussians.select(selection.selected))
             save_selection(new / SELECTION, selection)
-            clicks = [prompt for prompt in asked.positive if isinstance(prompt, Click)]
+            clicks = [prompt for prompt in asked.positive if isinstance(prompt, PointPrompt)]
             self._write_sheet(new / "overview.png", scene, clicks, pixels, folder=new)
             if self.words.debug:
                 self.words.write_debug(new / "debug", scene, answers, picker)
@@ -151,7 +151,7 @@ class Pick:
         out.wrote(folder / "overview.png", "look here first")
         return {"pick": str(folder), "gaussians": count, "pixels": pixels}
 
-    def _selection(self, picker: Picker, asked: Asked) -> Selection:
+    def _selection(self, picker: Picker, asked: PromptSet) -> Selection:
         """What the prompts select, combined with earlier picks, grown or shrunk."""
         selection: Selection | None = None
         if asked.positive or asked.negative:
@@ -165,7 +165,7 @@ class Pick:
             for name in names:
                 earlier = load_selection(find_selection(name, self.scene), picker.scene)
                 if selection is not None:
-                    selection = combined(selection, earlier, operation)
+                    selection = combine(selection, earlier, operation)
                 elif operation == "add":
                     selection = earlier
         if selection is None:
@@ -173,9 +173,9 @@ class Pick:
                 "nothing is picked; expected --at FRAME:X,Y, another prompt (--text, --box, "
                 "--scribble, --mask, --gaussian, --points), or --add with an earlier pick"
             )
-        return grown(selection, picker.scene.gaussians, self.grow)
+        return grow(selection, picker.scene.gaussians, self.grow)
 
-    def _picked(self, picker: Picker, asked: Asked, is_exact: bool) -> Selection:
+    def _picked(self, picker: Picker, asked: PromptSet, is_exact: bool) -> Selection:
         selection = picker.pick(
             asked.positive,
             asked.negative,
@@ -188,7 +188,9 @@ class Pick:
             return selection
         return replace(selection, made=(f"{asked.words!r}, found as {selection.made[0]}",))
 
-    def _objects(self, asked: Asked, answers: dict[str, list[Answer]]) -> dict[str, Asked]:
+    def _objects(
+        self, asked: PromptSet, answers: dict[str, list[GroundingVote]]
+    ) -> dict[str, PromptSet]:
         """The prompts of many objects, from a file or from words."""
         if asked.positive or asked.negative or self.add or self.subtract or self.intersect:
             raise SplatsegError(
@@ -202,7 +204,7 @@ class Pick:
         return read_objects(self.points, self.level)
 
     def _pick_many(
-        self, scene: Scene, asked: Asked, answers: dict[str, list[Answer]], out: Output
+        self, scene: Scene, asked: PromptSet, answers: dict[str, list[GroundingVote]], out: Output
     ) -> dict[str, Any]:
         """A label map for each view, and the table of what the labels are."""
         objects, folder = self._objects(asked, answers), self._folder()
@@ -250,7 +252,12 @@ class Pick:
         return folder
 
     def _write_sheet(
-        self, path: Path, scene: Scene, clicks: list[Click], pixels: dict[str, int], folder: Path
+        self,
+        path: Path,
+        scene: Scene,
+        clicks: list[PointPrompt],
+        pixels: dict[str, int],
+        folder: Path,
     ) -> None:
         """The clicked photos, ringed, and a spread of views with the object highlighted."""
         frames = {frame.name: frame for frame in scene.frames}
@@ -268,9 +275,11 @@ class Pick:
         columns = min(SHEET_COLUMNS, len(cells))
         rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
         caption = f"{self.name}: ringed where clicked, dimmed outside"
-        save_image(path, contact_sheet(rows, [caption], SHEET_CELL))
+        save_image(path, montage(rows, [caption], SHEET_CELL))
 
-    def _cell(self, scene: Scene, frame: Frame, folder: Path, clicks: list[Click]) -> np.ndarray:
+    def _cell(
+        self, scene: Scene, frame: Frame, folder: Path, clicks: list[PointPrompt]
+    ) -> np.ndarray:
         """Drawn at the sheet's size, for lines on a large photo would vanish when it is shrunk."""
         photo = scaled(photo_or_render(scene, frame), SHEET_CELL)
         height, width = photo.shape[:2]
@@ -295,4 +304,4 @@ class Pick:
             ids = resize(labels, width, height, nearest=True)
             rows.append([photo, number_labels(paint_labels(ids, count), ids)])
         captions = ["photo", "objects, with their ids"]
-        save_image(folder / "overview.png", contact_sheet(rows, captions, SHEET_CELL))
+        save_image(folder / "overview.png", montage(rows, captions, SHEET_CELL))

@@ -13,15 +13,22 @@ from splatseg.errors import SplatsegError
 from splatseg.evaluation.truth import read_json
 from splatseg.masks import read_label_map
 from splatseg.masks.levels import LEVELS, Level
-from splatseg.segmentation import Box, Click, GaussianId, Mask, Prompt, Scribble
-from splatseg.text import Answer
+from splatseg.segmentation import (
+    BoxPrompt,
+    GaussianPrompt,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    ScribblePrompt,
+)
+from splatseg.text import GroundingVote
 
 NUMBER = r"\d+(?:\.\d*)?"
 KINDS = ("at", "not_at", "box", "scribble", "mask", "gaussian")  # of an object in a file
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptSet:
     """The prompts for one object."""
 
     positive: Sequence[Prompt]
@@ -30,40 +37,40 @@ class Asked:
     words: str | None = None
     """That some of the positive prompts were found by."""
 
-    def with_words(self, words: str, found: Sequence[Answer]) -> "Asked":
+    def with_words(self, words: str, found: Sequence[GroundingVote]) -> "PromptSet":
         """The same with what the words mean in views that agree."""
         regions = [answer.grounding.region for answer in found if answer.agrees]
         return replace(self, positive=[*self.positive, *regions], words=words)
 
 
-def parse_click(text: str, flag: str = "--at") -> Click:
+def parse_click(text: str, flag: str = "--at") -> PointPrompt:
     """FRAME:X,Y."""
     frame, numbers = _split(text, flag, "FRAME:X,Y, as in frame_00012:320,240", {2})
     x, y = (_center(number) for number in numbers)
-    return Click(frame, x, y)
+    return PointPrompt(frame, x, y)
 
 
-def parse_box(text: str) -> Box:
+def parse_box(text: str) -> BoxPrompt:
     """FRAME:X0,Y0,X1,Y1."""
     example = "FRAME:X0,Y0,X1,Y1, as in frame_00012:280,200,360,290"
     frame, numbers = _split(text, "--box", example, {4})
-    return Box(frame, *(float(number) for number in numbers))
+    return BoxPrompt(frame, *(float(number) for number in numbers))
 
 
-def parse_scribble(text: str) -> Scribble:
+def parse_scribble(text: str) -> ScribblePrompt:
     """FRAME:X,Y,X,Y,... of two points or more."""
     example = "FRAME:X,Y,X,Y,..., as in frame_00012:300,220,320,240"
     frame, numbers = _split(text, "--scribble", example, set(range(4, 10_000, 2)))
     places = [_center(number) for number in numbers]
-    return Scribble(frame, tuple(zip(places[::2], places[1::2], strict=True)))
+    return ScribblePrompt(frame, tuple(zip(places[::2], places[1::2], strict=True)))
 
 
-def parse_mask(text: str) -> Mask:
+def parse_mask(text: str) -> MaskPrompt:
     """FRAME:FILE, whose pixels above 0 are the mask."""
     frame, _, path = text.partition(":")
     if not path:
         raise SplatsegError(f"--mask {text} is not FRAME:FILE, as in frame_00012:cup.png")
-    return Mask(frame, read_label_map(Path(path)) > 0)
+    return MaskPrompt(frame, read_label_map(Path(path)) > 0)
 
 
 def prompts_for(
@@ -74,17 +81,17 @@ def prompts_for(
     mask: Sequence[str] = (),
     gaussian: Sequence[int] = (),
     level: Level = "whole",
-) -> Asked:
+) -> PromptSet:
     """All prompts of one object."""
     positive: list[Prompt] = [parse_click(text) for text in at]
     positive += [parse_box(text) for text in box]
     positive += [parse_scribble(text) for text in scribble]
     positive += [parse_mask(text) for text in mask]
-    positive += [GaussianId(index) for index in gaussian]
-    return Asked(positive, [parse_click(text, "--not-at") for text in not_at], level)
+    positive += [GaussianPrompt(index) for index in gaussian]
+    return PromptSet(positive, [parse_click(text, "--not-at") for text in not_at], level)
 
 
-def read_objects(path: Path, level: Level) -> dict[str, Asked]:
+def read_objects(path: Path, level: Level) -> dict[str, PromptSet]:
     """The objects of a JSON file, by name; `level` is that of those that name none.
 
     Each is {"at": ["FRAME:X,Y"], "not_at": [...], "box": [...], "scribble": [...], "mask": [...],
@@ -98,7 +105,7 @@ def read_objects(path: Path, level: Level) -> dict[str, Asked]:
     return {str(name): _object(path, str(name), entry, level) for name, entry in content.items()}
 
 
-def _object(path: Path, name: str, entry: Any, level: Level) -> Asked:
+def _object(path: Path, name: str, entry: Any, level: Level) -> PromptSet:
     if not isinstance(entry, Mapping):
         raise SplatsegError(f'{path}: {name} is no object; expected {{"at": ["FRAME:X,Y"]}}')
     unknown = [key for key in entry if key not in (*KINDS, "level")]

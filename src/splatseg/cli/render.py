@@ -24,8 +24,8 @@ from splatseg.segmentation.clustering import region_features
 from splatseg.viz.pictures import (
     RGB,
     FeatureColors,
-    contact_sheet,
     highlight,
+    montage,
     paint_labels,
     save_image,
 )
@@ -76,7 +76,7 @@ class Render:
                     rows.append(images)
                 line.update(index + 1)
         sheet = folder / "contact_sheet.png"
-        save_image(sheet, contact_sheet(rows, kinds, SHEET_CELL))
+        save_image(sheet, montage(rows, kinds, SHEET_CELL))
         out.wrote(folder, f"{len(frames)} views: {', '.join(kinds)}")
         out.wrote(sheet, "look here first")
         out.next(f"splatseg evaluate {self.scene} {scene.capture} --protocol nvs")
@@ -106,7 +106,7 @@ def _default_kinds(scene: Scene, pick: str | None) -> tuple[Kind, ...]:
 def _painter(kind: Kind, scene: Scene, folder: Path, pick: str | None) -> Callable[[Frame], RGB]:
     """How to paint a frame, at its working size."""
     if kind == "photo":
-        return lambda frame: _working_photo(scene, frame)
+        return lambda frame: _undistorted_photo(scene, frame)
     if kind == "color":
         return lambda frame: rendered_color(scene, frame)
     if kind == "features":
@@ -125,14 +125,14 @@ def _painter(kind: Kind, scene: Scene, folder: Path, pick: str | None) -> Callab
     return lambda frame: _picked(scene, folder, pick, frame)
 
 
-def _working_photo(scene: Scene, frame: Frame) -> RGB:
+def _undistorted_photo(scene: Scene, frame: Frame) -> RGB:
     path = photo_path(scene, frame)
     if path is None:
         raise SplatsegError(
             f"{scene.capture} has no photo {frame.photo} any more; leave photo out of --kinds"
         )
     pixels = read_photo(path, like=(frame.lens.width, frame.lens.height))
-    return frame.lens.warp_to_working(pixels, frame.camera, nearest=False)
+    return frame.lens.warp_to_undistorted(pixels, frame.camera, nearest=False)
 
 
 def _feature_colors(scene: Scene) -> FeatureColors:
@@ -158,5 +158,5 @@ def _picked(scene: Scene, folder: Path, pick: str | None, frame: Frame) -> RGB:
     if not path.is_file():
         raise SplatsegError(f"there is no {path}; run splatseg pick {folder} --name {pick} first")
     mask = read_label_map(path)
-    working = frame.lens.warp_to_working(mask, frame.camera, nearest=True) > 0
+    working = frame.lens.warp_to_undistorted(mask, frame.camera, nearest=True) > 0
     return highlight(rendered_color(scene, frame), working)

@@ -18,8 +18,15 @@ from splatseg.scene import Scene
 from splatseg.scene.photos import photo_or_render, render_as_photo
 from splatseg.segmentation import Picker
 from splatseg.segmentation.picker import frame_named
-from splatseg.text import Answer, BoxFile, Finder, Looking, debug_picture, ground_in_views
-from splatseg.viz.pictures import RGB, contact_sheet, highlight, save_image, scaled
+from splatseg.text import (
+    BoxFile,
+    BoxSource,
+    DetectorSource,
+    GroundingVote,
+    debug_picture,
+    ground_in_views,
+)
+from splatseg.viz.pictures import RGB, highlight, montage, save_image, scaled
 
 VIEWS = 5  # that are looked at unless some are named: enough to outvote a mistake
 SHEET_CELL = 420  # pixels
@@ -40,7 +47,7 @@ class TextFlags(GroundingFlags):
 
     def ground(
         self, scene: Scene, device: torch.device, level: Level, threshold: float, out: Output
-    ) -> dict[str, list[Answer]]:
+    ) -> dict[str, list[GroundingVote]]:
         """What each prompt means in the views that show it.
 
         Raises:
@@ -64,7 +71,7 @@ class TextFlags(GroundingFlags):
             raise NothingFound(
                 f"{grounder.name} finds no {' and no '.join(map(repr, missing))} in {looked}; "
                 "look in other views with --text-in FRAME, or say it in other words"
-                + (", or lower --min-score" if isinstance(finder, Looking) else "")
+                + (", or lower --min-score" if isinstance(finder, DetectorSource) else "")
             )
         return answers
 
@@ -72,7 +79,7 @@ class TextFlags(GroundingFlags):
         """What is looked at in a frame."""
         return (photo_or_render if self.text_on == "photo" else render_as_photo)(scene, frame)
 
-    def _frames(self, scene: Scene, finder: Finder, prompts: Sequence[str]) -> list[str]:
+    def _frames(self, scene: Scene, finder: BoxSource, prompts: Sequence[str]) -> list[str]:
         """Those named, else those a file has boxes of, else training views, spread."""
         if self.text_in:
             return list(dict.fromkeys(self.text_in))
@@ -83,7 +90,7 @@ class TextFlags(GroundingFlags):
         return [training[place] for place in places]
 
     def write_debug(
-        self, folder: Path, scene: Scene, answers: dict[str, list[Answer]], picker: Picker
+        self, folder: Path, scene: Scene, answers: dict[str, list[GroundingVote]], picker: Picker
     ) -> None:
         """A picture for each prompt: a row for each view, what was found and what it selects."""
         frames = {frame.name: frame for frame in scene.frames}
@@ -98,7 +105,7 @@ class TextFlags(GroundingFlags):
                 rows.append([scaled(drawn, SHEET_CELL), scaled(chosen, SHEET_CELL)])
             outvoted = [one.grounding.frame for one in found if not one.agrees]
             selects = "what it selects" + (f"; outvoted: {', '.join(outvoted)}" if outvoted else "")
-            sheet = contact_sheet(rows, [f"{prompt}: found", selects], SHEET_CELL)
+            sheet = montage(rows, [f"{prompt}: found", selects], SHEET_CELL)
             save_image(folder / f"{number}.png", sheet)
 
 

@@ -10,13 +10,13 @@ from splatseg.geometry import SH_DC, Gaussians
 HIDDEN_LOGIT = -10.0  # an opacity of 5e-5: below the 1/255 that every renderer skips, and finite
 
 
-def hide(gaussians: Gaussians, selected: Bool[Tensor, " n"]) -> Gaussians:
+def hide_gaussians(gaussians: Gaussians, selected: Bool[Tensor, " n"]) -> Gaussians:
     """The scene with its `selected` Gaussians too faint to be drawn."""
     logits = torch.where(selected, HIDDEN_LOGIT, gaussians.logit_opacities)
     return Gaussians(**(gaussians.tensors() | {"logit_opacities": logits}))
 
 
-def recolor(
+def recolor_gaussians(
     gaussians: Gaussians,
     selected: Bool[Tensor, " n"],
     color: Float[Tensor, "3"],

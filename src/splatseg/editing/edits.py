@@ -9,7 +9,7 @@ from dataclasses import replace
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatseg.editing.color import hide, recolor
+from splatseg.editing.color import hide_gaussians, recolor_gaussians
 from splatseg.editing.placement import transform
 from splatseg.editing.removal import without
 from splatseg.errors import SplatsegError
@@ -17,12 +17,12 @@ from splatseg.scene import Scene
 from splatseg.segmentation.selection import SELECTED
 
 
-def extracted(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
+def extract(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
     """The object alone."""
     return scene.select(_selected(weights))
 
 
-def removed(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
+def remove(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
     """The scene without the object, and without what hung in and around it: see removal.py.
 
     Raises:
@@ -37,21 +37,21 @@ def removed(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
     return scene.select(stays)
 
 
-def hidden(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
+def hide(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
     """The scene with the object there, and invisible."""
-    return replace(scene, gaussians=hide(scene.gaussians, _selected(weights)))
+    return replace(scene, gaussians=hide_gaussians(scene.gaussians, _selected(weights)))
 
 
-def recolored(
+def recolor(
     scene: Scene, weights: Float[Tensor, " n"], color: Float[Tensor, "3"], strength: float = 0.5
 ) -> Scene:
     """The scene with the object's colors mixed with `color`, RGB in [0, 1]; see `recolor`."""
     selected = _selected(weights)
-    changed = recolor(scene.gaussians, selected, color.to(weights.device), strength)
+    changed = recolor_gaussians(scene.gaussians, selected, color.to(weights.device), strength)
     return replace(scene, gaussians=changed)
 
 
-def moved(
+def move(
     scene: Scene,
     weights: Float[Tensor, " n"],
     by: Float[Tensor, "3"],

@@ -35,9 +35,9 @@ def transform(
     old = gaussians.select(selected)
     pose = torch.nn.functional.normalize(rotation.to(old.means.device, torch.float64), dim=0)
     turn = rotation_matrices(pose[None])[0]
-    move, pivot = translation.to(turn), center.to(turn)
+    offset, pivot = translation.to(turn), center.to(turn)
     moved = {
-        "means": pivot + scale * (old.means.double() - pivot) @ turn.T + move,
+        "means": pivot + scale * (old.means.double() - pivot) @ turn.T + offset,
         "quats": quat_product(pose, old.quats.double()),
         "log_scales": old.log_scales + math.log(scale),
         "sh": rotate_sh(old.sh, turn),

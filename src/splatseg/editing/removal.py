@@ -20,7 +20,9 @@ from splatseg.render import render
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
 from splatseg.segmentation.selection import SELECTED
 
-SILHOUETTE_SHARE = 0.4  # of the views. More leaves what hangs at the foot; 0.2 takes the table too
+SILHOUETTE_FRACTION = (
+    0.4  # of the views. More leaves what hangs at the foot; 0.2 takes the table too
+)
 BOX_MARGIN = 0.05  # of the box's diagonal: what hangs under the foot has its center below it
 
 
@@ -30,7 +32,7 @@ def without(
     """The Gaussians that stay when the object to which they belong by `weights` is removed.
 
     All that belong to it by less than half, but for those near it that are in its silhouette from
-    SILHOUETTE_SHARE of `frames`.
+    SILHOUETTE_FRACTION of `frames`.
     """
     selected = weights >= SELECTED
     if not bool(selected.any()):
@@ -41,13 +43,13 @@ def without(
     margin = BOX_MARGIN * (high - low).norm()
     is_near = ((gaussians.means >= low - margin) & (gaussians.means <= high + margin)).all(dim=1)
     candidates = torch.nonzero(is_near & ~selected)[:, 0]
-    shares = silhouette_shares(gaussians.means[candidates], gaussians.select(selected), frames)
+    shares = silhouette_fractions(gaussians.means[candidates], gaussians.select(selected), frames)
     stays = ~selected
-    stays[candidates] = shares < SILHOUETTE_SHARE
+    stays[candidates] = shares < SILHOUETTE_FRACTION
     return stays
 
 
-def silhouette_shares(
+def silhouette_fractions(
     points: Float[Tensor, "p 3"], thing: Gaussians, frames: Sequence[Frame]
 ) -> Float[Tensor, " p"]:
     """Of the views that a point falls into, the share in which it is in the thing's silhouette.

@@ -17,7 +17,7 @@ from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import ProjectedGaussians, project, rasterize
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
-from splatseg.segmentation.picking import MIN_VOTE_SHARE, vote_shares
+from splatseg.segmentation.picking import MIN_VOTE_FRACTION, vote_fractions
 from splatseg.segmentation.selection import weights_margin
 
 DEPTH_SIDE = 512  # pixels, the longer side of the depth maps that are kept of all training views
@@ -25,7 +25,7 @@ TOLERANCE = 0.01  # of a depth: blended depths are off by about as much
 
 
 @dataclass(frozen=True, eq=False)
-class Unseen:
+class Unobserved:
     """Where a removed object lets one see what was never photographed."""
 
     masks: dict[str, Bool[Tensor, "_ _"]]
@@ -58,12 +58,12 @@ def depth_map(gaussians: Gaussians, camera: Camera) -> DepthMap:
     return DepthMap(smaller, _depth(project(gaussians, smaller)))
 
 
-def find_unseen(
+def find_unobserved(
     before: Gaussians,
     weights: Float[Tensor, " n"],
     after: Gaussians,
     frames: Sequence[Frame],
-) -> Unseen:
+) -> Unobserved:
     """What no training photo shows of the scene `after` an object was removed from `before`.
 
     `weights` are how much of each Gaussian of `before` belonged to the object. All `frames` get a
@@ -80,9 +80,9 @@ def find_unseen(
     def unseen(frame: Frame, view: ProjectedGaussians) -> Bool[Tensor, "1 h w"]:
         return masks[frame.name][None]
 
-    shares = vote_shares(after, frames, 1, unseen)[:, 0]
+    shares = vote_fractions(after, frames, 1, unseen)[:, 0]
     share = sum(int(mask.sum()) for mask in masks.values()) / max(covered, 1)
-    return Unseen(masks, share, shares > MIN_VOTE_SHARE)
+    return Unobserved(masks, share, shares > MIN_VOTE_FRACTION)
 
 
 def _unseen_pixels(

@@ -28,7 +28,7 @@ class Moments:
         """The state before the first step."""
         return Moments(torch.zeros_like(parameter), torch.zeros_like(parameter))
 
-    def rearranged(self, source: Tensor, is_new: Tensor) -> "Moments":
+    def reindexed(self, source: Tensor, is_new: Tensor) -> "Moments":
         """The moments of the rows `source`, zero where `is_new`, as after density control."""
         first, second = self.first[source], self.second[source]
         first[is_new] = 0

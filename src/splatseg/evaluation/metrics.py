@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Integer
 from scipy import ndimage, optimize
 from torch import Tensor
 
-BOUNDARY_SHARE = 0.02  # of the image diagonal: Boundary IoU's default width
+BOUNDARY_FRACTION = 0.02  # of the image diagonal: Boundary IoU's default width
 THIN_BOUNDARY = 2  # pixels: narrow enough to see an edge where `mbiou` sees the whole object
 
 
@@ -31,7 +31,7 @@ def iou(predicted: Bool[np.ndarray, "h w"], truth: Bool[np.ndarray, "h w"]) -> f
 
 def boundary_width(height: int, width: int) -> int:
     """Boundary IoU's default width in pixels: 2 % of the image diagonal, rounded, at least 1."""
-    return max(1, round(BOUNDARY_SHARE * math.hypot(height, width)))
+    return max(1, round(BOUNDARY_FRACTION * math.hypot(height, width)))
 
 
 def boundary(mask: Bool[np.ndarray, "h w"], d_pixels: int) -> Bool[np.ndarray, "h w"]:

@@ -21,8 +21,8 @@ from splatseg.evaluation.metrics import (
 from splatseg.evaluation.truth import Truth
 
 MATCHED_ABOVE = 0.5  # IoU: as far up, an object and a label can be each other's only match
-PART_SHARE = 0.1  # of an object's pixels: a label with less is a splinter, not a part
-JOINED_SHARE = 0.5  # of each of two objects' pixels, in a label that joins them
+PART_FRACTION = 0.1  # of an object's pixels: a label with less is a splinter, not a part
+JOINED_FRACTION = 0.5  # of each of two objects' pixels, in a label that joins them
 
 PredictLabels = Callable[[str], Integer[np.ndarray, "h w"]]
 """A test frame to its label map at the truth's size, 0 for no cluster."""
@@ -126,13 +126,13 @@ def _tubes(
 def _parts(overlaps: Overlaps) -> Integer[np.ndarray, " o"]:
     """How many labels each object is cut into."""
     mostly_inside = 2 * overlaps.shared > overlaps.label_sizes
-    large = _held(overlaps) >= PART_SHARE
+    large = _held(overlaps) >= PART_FRACTION
     return np.count_nonzero(mostly_inside & large, axis=1)
 
 
 def _joining_labels(overlaps: Overlaps) -> int:
     """How many labels hold at least half of each of two objects."""
-    joined = _held(overlaps) >= JOINED_SHARE
+    joined = _held(overlaps) >= JOINED_FRACTION
     return int(np.count_nonzero(np.count_nonzero(joined, axis=0) >= 2))
 
 

@@ -27,7 +27,7 @@ from splatseg.render import project
 from splatseg.render.labels import backproject_labels, label_image
 from splatseg.scene import Scene
 from splatseg.segmentation import (
-    Click,
+    PointPrompt,
     Selection3D,
     feature_map,
     on_photo,
@@ -123,16 +123,18 @@ def lift_labels(gaussians: Gaussians, frames: Sequence[Frame], truth: Truth) -> 
         if frame.name not in truth.maps:
             continue
         view = project(gaussians, frame.camera)
-        labels = _working_labels(frame, truth.maps[frame.name]).to(ids.device)
+        labels = _undistorted_labels(frame, truth.maps[frame.name]).to(ids.device)
         votes += backproject_labels(view, labels, len(ids))
     return voted_labels(votes, ids)
 
 
-def _working_labels(frame: Frame, instance_map: Integer[np.ndarray, "h w"]) -> Int[Tensor, "r c"]:
+def _undistorted_labels(
+    frame: Frame, instance_map: Integer[np.ndarray, "h w"]
+) -> Int[Tensor, "r c"]:
     """The map as the working camera sees it, -1 where the photo does not reach."""
     lens, camera = frame.lens, frame.camera
-    labels = lens.warp_to_working(instance_map.astype(np.int64), camera, nearest=True)
-    reached = lens.warp_to_working(np.ones(instance_map.shape, bool), camera, nearest=True)
+    labels = lens.warp_to_undistorted(instance_map.astype(np.int64), camera, nearest=True)
+    reached = lens.warp_to_undistorted(np.ones(instance_map.shape, bool), camera, nearest=True)
     return torch.from_numpy(np.where(reached, labels, -1))
 
 
@@ -147,7 +149,7 @@ def _queries(scene: Scene, root: Path, protocol: ClickProtocol, truth: Truth) ->
 
 def _feature(scene: Scene, query: Query, radius: int) -> Float[Tensor, "1 f"] | None:
     """The clicked feature; None where the click hits nothing, which scores 0."""
-    click = Click(query.frame, query.x, query.y)
+    click = PointPrompt(query.frame, query.x, query.y)
     try:
         return query_features(scene.gaussians, scene.frames, [click], radius)
     except SplatsegError:

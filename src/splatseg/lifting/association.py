@@ -19,12 +19,12 @@ from splatseg.render import ProjectedGaussians, backproject, project
 from splatseg.render.labels import CHANNELS_AT_ONCE
 
 MIN_WEIGHT = 0.05  # pixels: a Gaussian that adds less to a view is not seen there
-MIN_SHARE = 0.5  # of a Gaussian's weight in a view, for it to lie in a mask
+MIN_FRACTION = 0.5  # of a Gaussian's weight in a view, for it to lie in a mask
 MIN_PIXELS = 60  # smaller masks hold too few Gaussians to compare
 
 
 @dataclass(frozen=True, eq=False)
-class Incidence:
+class MaskAssociation:
     """Gaussians against segments and views."""
 
     inside: sparse.csr_array
@@ -41,11 +41,11 @@ class Incidence:
     """The share of its view's pixels."""
 
 
-def incidence(
+def association(
     gaussians: Gaussians,
     views: Sequence[SegmentedView],
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> Incidence:
+) -> MaskAssociation:
     """Splat the masks of all views onto the Gaussians; `report(done, total)` counts views."""
     inside, visible, shares, numbers, owners = [], [], [], [], []
     total = np.zeros(len(gaussians), dtype=np.float32)
@@ -56,7 +56,7 @@ def incidence(
         weights = backproject_segments(project(gaussians, view.frame.camera), view, kept)
         seen = weights[:, -1]
         is_visible = seen > MIN_WEIGHT
-        lies = (weights[:, :-1] > MIN_SHARE * seen[:, None]) & is_visible[:, None]
+        lies = (weights[:, :-1] > MIN_FRACTION * seen[:, None]) & is_visible[:, None]
         inside.append(sparse.csr_array(lies.cpu().numpy().astype(np.float32)))
         visible.append(is_visible.cpu().numpy())
         total += seen.cpu().numpy()
@@ -64,7 +64,7 @@ def incidence(
         numbers.append(kept.cpu().numpy())
         owners.append(np.full(len(kept), index))
     stacked = np.stack(visible, axis=1)
-    return Incidence(
+    return MaskAssociation(
         inside=sparse.csr_array(sparse.hstack(inside, format="csr")),
         visible=stacked,
         weight=(total / np.maximum(stacked.sum(axis=1), 1)).astype(np.float32),

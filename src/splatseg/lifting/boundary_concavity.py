@@ -45,7 +45,7 @@ class Surface:
     """Towards the camera."""
 
 
-def separateness(
+def part_whole_scores(
     gaussians: Gaussians,
     frames: Sequence[Frame],
     things: Bool[np.ndarray, "n k"],

@@ -60,7 +60,7 @@ def train_features(
     gaussians: Gaussians,
     features: Float[Tensor, "n columns"],
     frames: Sequence[Frame],
-    targets: Sequence[Int[Tensor, "l h w"]],
+    pseudo_labels: Sequence[Int[Tensor, "l h w"]],
     prototypes: Sequence[Float[Tensor, "_ f"]],
     *,
     steps: int,
@@ -78,7 +78,10 @@ def train_features(
     """
     features = features.clone()
     moments = Moments.zeros_like(features)
-    known = [(target[0].flatten() != UNKNOWN).nonzero()[:, 0] for target in targets]
+    known = [
+        (pseudo_label_map[0].flatten() != UNKNOWN).nonzero()[:, 0]
+        for pseudo_label_map in pseudo_labels
+    ]
     asked = [index for index, pixels in enumerate(known) if len(pixels) > 0]
     order: list[int] = []
     for step in range(steps if asked else 0):
@@ -87,9 +90,9 @@ def train_features(
             order = torch.randperm(len(asked), generator=generator).tolist()
         index = asked[order.pop()]
         chosen = known[index][torch.randint(len(known[index]), (samples,), generator=generator)]
-        width = targets[index].shape[2]
+        width = pseudo_labels[index].shape[2]
         pixels = torch.stack([chosen % width, chosen // width], dim=1).int().to(features.device)
-        labels = targets[index].flatten(1)[:, chosen].long().to(features.device)
+        labels = pseudo_labels[index].flatten(1)[:, chosen].long().to(features.device)
         with torch.no_grad():  # kept views of all frames would take gigabytes
             view = project(gaussians, frames[index].camera)
         leaf = features.requires_grad_()

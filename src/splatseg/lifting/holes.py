@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int64
 from scipy.spatial import KDTree
 
 NEIGHBORS = 10
-MIN_SHARE = 0.8  # of the neighbors' weight
+MIN_FRACTION = 0.8  # of the neighbors' weight
 
 
 def fill_holes(
@@ -33,7 +33,7 @@ def fill_holes(
     )
     best = shares.argmax(axis=1)
     rows = np.arange(len(holes))
-    is_filled = shares[rows, best] >= MIN_SHARE * counts.sum(axis=1)
+    is_filled = shares[rows, best] >= MIN_FRACTION * counts.sum(axis=1)
     filled = labels.copy()
     filled[holes[is_filled]] = around[rows, best][is_filled]
     return filled

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from splatseg.errors import SplatsegError
 from splatseg.geometry.gaussians import Gaussians
-from splatseg.lifting.association import incidence
-from splatseg.lifting.boundary_concavity import separateness
+from splatseg.lifting.association import association
+from splatseg.lifting.boundary_concavity import part_whole_scores
 from splatseg.lifting.features import spread_prototypes, train_features
 from splatseg.lifting.hierarchy import find_objects
 from splatseg.lifting.holes import fill_holes
-from splatseg.lifting.pseudo_labels import object_masks, target
+from splatseg.lifting.pseudo_labels import object_masks, pseudo_label_map
 from splatseg.lifting.tracks import MIN_VIEWS, find_tracks
 from splatseg.lifting.views import SegmentedView
 from splatseg.masks.levels import Level
@@ -75,7 +75,7 @@ def lift(
             f"{len(views)} training photos have masks; expected at least {MIN_VIEWS}, for what "
             "counts is what views agree on"
         )
-    found = incidence(gaussians, views, lambda *at: report("lifting masks", *at))
+    found = association(gaussians, views, lambda *at: report("lifting masks", *at))
     if not found.visible.any():
         raise SplatsegError(
             "no training photo sees any of the Gaussians; expected a scene where the capture's "
@@ -86,7 +86,7 @@ def lift(
     levels = find_objects(
         find_tracks(found),
         found,
-        lambda things, pairs: separateness(
+        lambda things, pairs: part_whole_scores(
             gaussians, spread, things, pairs, lambda *at: report("finding objects", *at)
         ),
     )
@@ -104,7 +104,7 @@ def lift(
         gaussians,
         torch.cat([rows[ids] for rows, ids in zip(prototypes, labels, strict=True)], dim=1),
         [view.frame for view in views],
-        _targets(gaussians, views, labels, masks, report),
+        _pseudo_labels(gaussians, views, labels, masks, report),
         prototypes,
         steps=config.steps,
         samples=config.samples,
@@ -117,7 +117,7 @@ def lift(
     return {level: Lifted(*of_level) for level, of_level in zip(levels, at_levels, strict=True)}
 
 
-def _targets(
+def _pseudo_labels(
     gaussians: Gaussians,
     views: Sequence[SegmentedView],
     labels: Sequence[Int[Tensor, " n"]],
@@ -125,12 +125,12 @@ def _targets(
     report: Report,
 ) -> list[Int[Tensor, "l h w"]]:
     """Each view's label maps at all levels; `masks[level][view]` are the view's (object, mask)."""
-    targets = []
+    pseudo_labels = []
     for index, view in enumerate(views):
         report("matching masks", index, len(views))
         maps = [
-            target(gaussians, ids, view, of_level[index])
+            pseudo_label_map(gaussians, ids, view, of_level[index])
             for ids, of_level in zip(labels, masks, strict=True)
         ]
-        targets.append(torch.from_numpy(np.stack(maps).astype(np.int16)))
-    return targets
+        pseudo_labels.append(torch.from_numpy(np.stack(maps).astype(np.int16)))
+    return pseudo_labels

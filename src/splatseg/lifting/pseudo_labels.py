@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from splatseg.geometry.gaussians import Gaussians
-from splatseg.lifting.association import Incidence
+from splatseg.lifting.association import MaskAssociation
 from splatseg.lifting.hierarchy import SceneObjects
 from splatseg.lifting.views import SegmentedView
 from splatseg.render import project
@@ -26,16 +26,18 @@ MIN_AGREEMENT = 0.7  # IoU of a mask with its object's rendered label
 EDGE = 3  # pixels on either side of a rendered edge that are not sure
 
 
-def object_masks(objects: SceneObjects, incidence: Incidence) -> list[list[tuple[int, int]]]:
+def object_masks(
+    objects: SceneObjects, association: MaskAssociation
+) -> list[list[tuple[int, int]]]:
     """For each view, its masks of objects as (object, segment)."""
-    found: list[list[tuple[int, int]]] = [[] for _ in range(incidence.visible.shape[1])]
+    found: list[list[tuple[int, int]]] = [[] for _ in range(association.visible.shape[1])]
     for number, track in enumerate(objects.tracks, start=1):
         for index in track.segments:
-            found[incidence.view[index]].append((number, int(incidence.segment[index])))
+            found[association.view[index]].append((number, int(association.segment[index])))
     return found
 
 
-def target(
+def pseudo_label_map(
     gaussians: Gaussians,
     labels: Int[Tensor, " n"],
     view: SegmentedView,
@@ -46,10 +48,10 @@ def target(
     `masks` are the view's masks of objects. Smaller objects have larger ids.
     """
     rendered = label_image(project(gaussians, view.frame.camera), labels).cpu().numpy()
-    return reconcile(rendered, [(number, view.mask(s).cpu().numpy()) for number, s in masks])
+    return fuse_labels(rendered, [(number, view.mask(s).cpu().numpy()) for number, s in masks])
 
 
-def reconcile(
+def fuse_labels(
     rendered: Int64[np.ndarray, "h w"], masks: Sequence[tuple[int, Bool[np.ndarray, "h w"]]]
 ) -> Int64[np.ndarray, "h w"]:
     """The rendered label map with the edges of those (object, mask) that agree with it."""

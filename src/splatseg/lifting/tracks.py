@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from scipy import sparse
 
-from splatseg.lifting.association import Incidence
+from splatseg.lifting.association import MaskAssociation
 
 SAME_THING = 0.5  # mean IoU from which groups of masks are joined
 MIN_SEEN = 0.3  # of a thing, for a view to tell
@@ -26,7 +26,7 @@ MIN_MEMBERSHIP = 0.5  # of a Gaussian, to be in a track's core
 SAME_SIDES = 0.4  # IoU from which two tracks may be sides of one thing
 MAX_WITHIN = 0.85  # the share of a side that lies in the other
 MAX_COMMON = 0.1  # the share of its views that have a mask of the other
-MIN_SIDE_SUPPORT = 0.35  # of a side: less, and it may be a mask of two things
+MIN_SIDE_DETECTION_RATE = 0.35  # of a side: less, and it may be a mask of two things
 LINKED_GAUSSIANS = 40_000  # masks are compared by as many, at most
 
 
@@ -36,44 +36,44 @@ class Track:
 
     segments: Int64[np.ndarray, " k"]
     """As the incidence numbers them."""
-    core: Bool[np.ndarray, " n"]
+    members: Bool[np.ndarray, " n"]
     """Which Gaussians belong to it."""
     size: float
     """Their weight."""
-    support: float
+    detection_rate: float
     """Views with a mask of it, as a share of those that see it; at most 1."""
 
 
-def find_tracks(incidence: Incidence) -> list[Track]:
+def find_tracks(association: MaskAssociation) -> list[Track]:
     """All tracks of at least MIN_VIEWS views, the largest first."""
-    labels = link(*known_ious(sample(incidence)))
-    tracks = _tracks(incidence, [np.flatnonzero(labels == k) for k in np.unique(labels)])
-    things = link(*sides(tracks, incidence), SAME_SIDES)
+    labels = link(*known_ious(sample(association)))
+    tracks = _tracks(association, [np.flatnonzero(labels == k) for k in np.unique(labels)])
+    things = link(*sides(tracks, association), SAME_SIDES)
     groups = [[tracks[t] for t in np.flatnonzero(things == k)] for k in np.unique(things)]
-    return _tracks(incidence, [np.concatenate([t.segments for t in g]) for g in groups])
+    return _tracks(association, [np.concatenate([t.segments for t in g]) for g in groups])
 
 
-def sample(incidence: Incidence) -> Incidence:
+def sample(association: MaskAssociation) -> MaskAssociation:
     """The same for every k-th Gaussian, so that at most LINKED_GAUSSIANS are left."""
-    step = -(-len(incidence.weight) // LINKED_GAUSSIANS)
-    return Incidence(
-        inside=incidence.inside[::step],
-        visible=incidence.visible[::step],
-        weight=incidence.weight[::step],
-        view=incidence.view,
-        segment=incidence.segment,
-        share=incidence.share,
+    step = -(-len(association.weight) // LINKED_GAUSSIANS)
+    return MaskAssociation(
+        inside=association.inside[::step],
+        visible=association.visible[::step],
+        weight=association.weight[::step],
+        view=association.view,
+        segment=association.segment,
+        share=association.share,
     )
 
 
 def known_ious(
-    incidence: Incidence,
+    association: MaskAssociation,
 ) -> tuple[Float32[np.ndarray, "s s"], Bool[np.ndarray, "s s"]]:
     """IoU of each two segments' Gaussians where both views see, and whether it is known."""
-    weighted = (incidence.inside * incidence.weight[:, None]).T.tocsr()
-    shared = (weighted @ incidence.inside).toarray()
-    seen = np.asarray(weighted @ incidence.visible.astype(np.float32))
-    mine = seen[:, incidence.view]  # [a, b]: how much of a the view of b sees
+    weighted = (association.inside * association.weight[:, None]).T.tocsr()
+    shared = (weighted @ association.inside).toarray()
+    seen = np.asarray(weighted @ association.visible.astype(np.float32))
+    mine = seen[:, association.view]  # [a, b]: how much of a the view of b sees
     enough = mine > MIN_SEEN * shared.diagonal()[:, None]
     union = mine + mine.T - shared
     iou = (shared / np.maximum(union, np.finfo(np.float32).tiny)).astype(np.float32)
@@ -116,18 +116,20 @@ def gathered(
 
 
 def sides(
-    tracks: Sequence[Track], incidence: Incidence
+    tracks: Sequence[Track], association: MaskAssociation
 ) -> tuple[Float32[np.ndarray, "t t"], Bool[np.ndarray, "t t"]]:
     """IoU of each two tracks' cores, and whether they may be sides of one thing."""
-    cores = cores_of(tracks, len(incidence.weight)).astype(np.float32)
-    shared = (cores * incidence.weight[:, None]).T @ cores
+    cores = members_of(tracks, len(association.weight)).astype(np.float32)
+    shared = (cores * association.weight[:, None]).T @ cores
     sizes = shared.diagonal()
     iou = shared / np.maximum(sizes + sizes[:, None] - shared, np.finfo(np.float32).tiny)
-    seen = np.zeros((len(tracks), incidence.visible.shape[1]), dtype=np.float32)
+    seen = np.zeros((len(tracks), association.visible.shape[1]), dtype=np.float32)
     for index, track in enumerate(tracks):
-        seen[index, incidence.view[track.segments]] = 1
+        seen[index, association.view[track.segments]] = 1
     views = seen.sum(axis=1)
-    supported = np.array([track.support >= MIN_SIDE_SUPPORT for track in tracks], dtype=bool)
+    supported = np.array(
+        [track.detection_rate >= MIN_SIDE_DETECTION_RATE for track in tracks], dtype=bool
+    )
     may_join = (
         (shared < MAX_WITHIN * np.minimum(sizes, sizes[:, None]))
         & (seen @ seen.T <= MAX_COMMON * np.minimum(views, views[:, None]))
@@ -137,30 +139,30 @@ def sides(
     return iou, may_join
 
 
-def cores_of(tracks: Sequence[Track], gaussians: int) -> Bool[np.ndarray, "n t"]:
+def members_of(tracks: Sequence[Track], gaussians: int) -> Bool[np.ndarray, "n t"]:
     """The cores of tracks, of which there may be none, as columns."""
-    columns = [track.core for track in tracks]
+    columns = [track.members for track in tracks]
     return np.stack(columns, axis=1) if columns else np.zeros((gaussians, 0), dtype=bool)
 
 
-def _tracks(incidence: Incidence, groups: Sequence[Int64[np.ndarray, " _"]]) -> list[Track]:
-    columns = incidence.inside.tocsc()
-    found = [_track(incidence, columns, segments) for segments in groups]
+def _tracks(association: MaskAssociation, groups: Sequence[Int64[np.ndarray, " _"]]) -> list[Track]:
+    columns = association.inside.tocsc()
+    found = [_track(association, columns, segments) for segments in groups]
     return sorted((t for t in found if t is not None), key=lambda track: -track.size)
 
 
 def _track(
-    incidence: Incidence, columns: sparse.csc_array, segments: Int64[np.ndarray, " k"]
+    association: MaskAssociation, columns: sparse.csc_array, segments: Int64[np.ndarray, " k"]
 ) -> Track | None:
-    views = np.unique(incidence.view[segments])
+    views = np.unique(association.view[segments])
     if len(views) < MIN_VIEWS:
         return None
     holding: Float64[np.ndarray, " n"] = np.asarray(columns[:, segments].sum(axis=1)).ravel()
-    seeing = incidence.visible[:, views].sum(axis=1)
-    core = holding > MIN_MEMBERSHIP * np.maximum(seeing, 1)
-    weights = incidence.weight * core
+    seeing = association.visible[:, views].sum(axis=1)
+    members = holding > MIN_MEMBERSHIP * np.maximum(seeing, 1)
+    weights = association.weight * members
     size = float(weights.sum())
     if size == 0:
         return None
-    seen = int((weights @ incidence.visible > MIN_SEEN * size).sum())
-    return Track(segments, core, size, min(1.0, len(views) / max(seen, 1)))
+    seen = int((weights @ association.visible > MIN_SEEN * size).sum())
+    return Track(segments, members, size, min(1.0, len(views) / max(seen, 1)))

@@ -27,7 +27,7 @@ from splatseg.masks import rle
 from splatseg.masks.segments import MAX_SEGMENTS, Segments
 
 SUFFIXES = (".json", ".png")
-MAKER = "splatseg"  # the field of a JSON that says how its masks were made
+PROVENANCE = "splatseg"  # the field of a JSON that says how its masks were made
 
 # Pillow's names of one-channel images; some of its versions give 16 bits as 32 ("I").
 _DTYPE_OF_MODE = {"1": np.uint8, "L": np.uint8, "P": np.uint8, "I;16": np.uint16, "I": np.uint16}
@@ -77,7 +77,10 @@ def read_segments(path: Path) -> Segments:
 
 
 def write_segments(
-    path: Path, segments: Segments, image_file_name: str, maker: Mapping[str, Any] | None = None
+    path: Path,
+    segments: Segments,
+    image_file_name: str,
+    provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Write SA-1B JSON; `image_file_name` is the photo's, e.g. frame_00000.jpg.
 
@@ -97,7 +100,7 @@ def write_segments(
         }
         for index, counts in enumerate(segments.rles)
     ]
-    made = {} if maker is None else {MAKER: dict(maker)}
+    made = {} if provenance is None else {PROVENANCE: dict(provenance)}
     text = json.dumps({"image": image, **made, "annotations": annotations}, allow_nan=False)
     write_bytes(path, text.encode())
 

@@ -31,7 +31,7 @@ MAX_PART = 0.8
 # A mask with more of the photo than this is the scene's, not an object's: nobody could walk around
 # an object that fills half of the photo. SAM gives such masks to floor, table and walls in one,
 # with what stands there.
-SCENE_SHARE = 0.5
+SCENE_FRACTION = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def nest(intersections: Int64[np.ndarray, "n n"], photo_area: int) -> Nesting:
     """The nesting of masks that share so many pixels; empty masks are wholes."""
     areas = intersections.diagonal()
     contains = containment(intersections)
-    is_scene = areas > SCENE_SHARE * photo_area
+    is_scene = areas > SCENE_FRACTION * photo_area
     parent = _smallest_container(contains & ~is_scene[:, None], areas)
     return Nesting(contains, parent, _depths(parent))
 

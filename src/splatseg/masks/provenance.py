@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from splatseg.errors import SplatsegError
-from splatseg.masks.files import MAKER, SUFFIXES, parse_sa1b, read_json
+from splatseg.masks.files import PROVENANCE, SUFFIXES, parse_sa1b, read_json
 
-Maker = Mapping[str, Any]
+Provenance = Mapping[str, Any]
 
 
 class MadeFile(NamedTuple):
     """A mask file that is not another program's."""
 
     path: Path
-    maker: Maker | None
+    provenance: Provenance | None
     """None for a file that is broken, whoever made it."""
     masks: int
 
 
-def made_files(folder: Path) -> dict[str, MadeFile]:
+def provenance_files(folder: Path) -> dict[str, MadeFile]:
     """The mask files of a set by frame; none where there is no such folder.
 
     Refuses a set with a whole file that another program made. Hidden files are passed over.
@@ -36,16 +36,16 @@ def made_files(folder: Path) -> dict[str, MadeFile]:
     }
 
 
-def finished(files: Mapping[str, MadeFile], maker: Maker, folder: Path) -> dict[str, int]:
+def finished(files: Mapping[str, MadeFile], provenance: Provenance, folder: Path) -> dict[str, int]:
     """The number of masks by frame, for the whole files; refuses those of another maker."""
-    whole = {frame: file for frame, file in files.items() if file.maker is not None}
+    whole = {frame: file for frame, file in files.items() if file.provenance is not None}
     for file in whole.values():
-        found = file.maker or {}
-        for name in [*maker, *found]:
-            if found.get(name) != maker.get(name):
+        found = file.provenance or {}
+        for name in [*provenance, *found]:
+            if found.get(name) != provenance.get(name):
                 raise SplatsegError(
                     f"{folder} holds masks made with other settings ({name} was "
-                    f"{found.get(name)}, now {maker.get(name)}); pass the same settings, "
+                    f"{found.get(name)}, now {provenance.get(name)}); pass the same settings, "
                     "--restart to make them again, or another --name"
                 )
     return {frame: file.masks for frame, file in whole.items()}
@@ -58,11 +58,11 @@ def _made_file(path: Path, folder: Path) -> MadeFile:
         data = read_json(path)
     except SplatsegError:
         return MadeFile(path, None, 0)
-    maker = data.get(MAKER) if isinstance(data, dict) else None
-    if not isinstance(maker, dict):
+    provenance = data.get(PROVENANCE) if isinstance(data, dict) else None
+    if not isinstance(provenance, dict):
         raise _foreign(path, folder)
     try:
-        return MadeFile(path, maker, len(parse_sa1b(data)))
+        return MadeFile(path, provenance, len(parse_sa1b(data)))
     except (ValueError, OverflowError):
         return MadeFile(path, None, 0)
 

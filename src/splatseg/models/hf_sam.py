@@ -28,7 +28,7 @@ from splatseg.models.input_transform import (
     IMAGENET_DEVIATION,
     IMAGENET_MEAN,
     LOGITS_PER_CELL,
-    Canvas,
+    InputTransform,
     prompt_coords,
     prompt_tokens,
 )
@@ -100,7 +100,7 @@ class HfSegmenter:
         self._decoder = None if family.is_squashed else _mask_decoder(self._model)
         self._device = device
         side = self._model.config.prompt_encoder_config.image_size
-        self._canvas = Canvas(side, family.is_squashed)
+        self._canvas = InputTransform(side, family.is_squashed)
 
     @torch.inference_mode()
     def encode(self, photo: UInt8[np.ndarray, "h w 3"]) -> EncodedPhoto:
@@ -110,7 +110,7 @@ class HfSegmenter:
         embeddings = self._model.get_image_embeddings(self._tensor(planes))
         content = _Content(_logit_side(embeddings), embeddings)
         if self._decoder is not None:
-            content = content._replace(image=self._decoder.look(embeddings[0]))
+            content = content._replace(image=self._decoder.encode_image(embeddings[0]))
         height, width = photo.shape[:2]
         return self._canvas.encoded(height, width, content.logit_side, content)
 

@@ -23,7 +23,7 @@ IMAGENET_DEVIATION = np.array((58.395, 57.12, 57.375), dtype=np.float32)
 
 
 @dataclass(frozen=True)
-class Canvas:
+class InputTransform:
     """A square of `side` pixels."""
 
     side: int

@@ -67,7 +67,7 @@ class MaskDecoder:
             for name in ("output_upscaling.0", "output_upscaling.3")
         }
 
-    def look(self, embedding: Float[Tensor, "c rows rows"]) -> Image:
+    def encode_image(self, embedding: Float[Tensor, "c rows rows"]) -> Image:
         """The photo's side of all prompts, from the encoder's embedding of it."""
         channels, side, _ = embedding.shape
         no_mask = self._weights["prompt_encoder.no_mask_embed.weight"]

@@ -42,7 +42,7 @@ class GraphDecoder:
         batch = graph.shape(COORDS)[0]
         self.prompts_at_once = 1 if isinstance(batch, int) else GRAPH_PROMPTS_AT_ONCE
 
-    def look(self, embeddings: Embeddings) -> Embeddings:
+    def encode_image(self, embeddings: Embeddings) -> Embeddings:
         """The photo as it is kept between prompts, from what the encoder made of it."""
         return embeddings
 
@@ -97,7 +97,7 @@ class QuickDecoder:
         self._shape = shape  # of the embedding that the graph takes
 
     @torch.inference_mode()
-    def look(self, embeddings: Embeddings) -> Image:
+    def encode_image(self, embeddings: Embeddings) -> Image:
         """See `GraphDecoder`."""
         (embedding,) = embeddings.values()
         if embedding.shape != self._shape:
@@ -105,7 +105,7 @@ class QuickDecoder:
                 f"{self._graph} takes embeddings {list(self._shape)}, but the encoder beside it "
                 f"gives {list(embedding.shape)}; expected a pair: export both from one model"
             )
-        return self._decoder.look(torch.from_numpy(embedding[0]).float())
+        return self._decoder.encode_image(torch.from_numpy(embedding[0]).float())
 
     @torch.inference_mode()
     def draw(
@@ -142,7 +142,7 @@ def quick_decoder(decoder: GraphDecoder, embedding: str) -> QuickDecoder | None:
     prompt = (coords, np.array([[1, NO_BOX]]))
     try:
         quick = QuickDecoder(MaskDecoder(weights), decoder.graph, tuple(shape))
-        image = quick.look(embeddings)
+        image = quick.encode_image(embeddings)
         levels, single = (quick.draw(image, *prompt, kind, (side, side)) for kind in (True, False))
     except (KeyError, RuntimeError):  # weights are missing, or have the shapes of another decoder
         return None

@@ -27,7 +27,7 @@ from splatseg.errors import SplatsegError
 from splatseg.models.input_transform import (
     IMAGENET_DEVIATION,
     IMAGENET_MEAN,
-    Canvas,
+    InputTransform,
     prompt_tokens,
 )
 from splatseg.models.onnx_decoder import (
@@ -63,7 +63,7 @@ class OnnxSegmenter:
         self._encoder, graph = _find_pair(folder)
         self._embeddings = _match_embeddings(self._encoder, graph)
         self._is_sam2 = len(self._embeddings) > 1
-        self._canvas = Canvas(_side(self._encoder), self._is_sam2)
+        self._canvas = InputTransform(_side(self._encoder), self._is_sam2)
         self._decoder = _decoder(graph, list(self._embeddings))
 
     def encode(self, photo: UInt8[np.ndarray, "h w 3"]) -> EncodedPhoto:
@@ -73,7 +73,7 @@ class OnnxSegmenter:
         outputs = self._encoder.run(list(self._embeddings.values()), feeds)
         embeddings = dict(zip(self._embeddings, outputs, strict=True))
         side = logit_side(outputs)
-        content = _Content(side, self._decoder.look(embeddings))
+        content = _Content(side, self._decoder.encode_image(embeddings))
         height, width = photo.shape[:2]
         return self._canvas.encoded(height, width, side, content)
 

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from splatseg.models.detector import Detection, best_first, clipped, plain
 from splatseg.models.hf_detectors import load_model, load_tokenizer, tokens
-from splatseg.models.input_transform import Canvas
+from splatseg.models.input_transform import InputTransform
 from splatseg.text.box_masks import on_image
 
 MIN_SCORE = 0.5  # as in transformers' own examples
@@ -31,7 +31,7 @@ class Sam3:
         self.min_score = min_score
         self._tokenizer = load_tokenizer(folder, "CLIPTokenizerFast")
         self._model = load_model(folder, "Sam3Model").to(device)
-        self._canvas = Canvas(self._model.config.vision_config.image_size, is_squashed=True)
+        self._canvas = InputTransform(self._model.config.vision_config.image_size, is_squashed=True)
         self._device = device
 
     @torch.inference_mode()

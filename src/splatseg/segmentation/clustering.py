@@ -31,8 +31,8 @@ from splatseg.errors import SplatsegError
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import project
 from splatseg.render.labels import label_image
-from splatseg.segmentation.connected_components import separate_bodies
-from splatseg.segmentation.feature_maps import FeatureMap, seen_features
+from splatseg.segmentation.connected_components import split_components
+from splatseg.segmentation.feature_maps import FeatureMap, view_aggregated_features
 
 # Blending softens edges over a few pixels, along which neighbors are all alike: so pixels this far
 # apart are compared, and those less alike lie on an edge.
@@ -41,7 +41,7 @@ EDGE_STEP = 2
 # interior at the higher ones.
 EDGE_SIMILARITIES = (0.99, 0.95, 0.9)
 MIN_REGION_PIXELS = 30
-MIN_VIEW_SHARE = 0.15  # a cluster has regions in about this share of the views, at least
+MIN_VIEW_FRACTION = 0.15  # a cluster has regions in about this share of the views, at least
 MIN_CLUSTER_REGIONS = 3
 MIN_SAMPLES = 3  # HDBSCAN's density estimate
 SAME_OBJECT = 0.7  # Eq. 6's threshold, between prototypes and from a Gaussian to its prototype
@@ -67,11 +67,11 @@ def cluster_gaussians(
         report(index, len(frames))
         regions.append(region_features(features))
 
-    seen = seen_features(gaussians, frames, visit)
+    seen = view_aggregated_features(gaussians, frames, visit)
     prototypes = find_prototypes(torch.cat(regions).cpu(), views=len(frames)).to(seen.device)
     similarity, nearest = (seen @ prototypes.T).max(dim=1)
     labels = torch.where(similarity >= SAME_OBJECT, nearest + 1, 0)
-    return renumbered(separate_bodies(labels, gaussians))
+    return renumbered(split_components(labels, gaussians))
 
 
 def region_features(features: FeatureMap) -> Float[Tensor, "r f"]:
@@ -104,7 +104,7 @@ def regions_between_edges(features: FeatureMap, alike: float) -> Float[Tensor, "
 
 def find_prototypes(regions: Float[Tensor, "r f"], views: int) -> Float[Tensor, "c f"]:
     """The unit mean of every cluster of region features."""
-    smallest = max(MIN_CLUSTER_REGIONS, round(MIN_VIEW_SHARE * views))
+    smallest = max(MIN_CLUSTER_REGIONS, round(MIN_VIEW_FRACTION * views))
     if len(regions) < smallest:
         raise SplatsegError(
             f"the views show only {len(regions)} regions of one feature, too few to find objects; "

@@ -26,7 +26,7 @@ MIN_GAUSSIANS = 50  # of a body; fewer that nothing is linked to float
 NEAR = 0.1  # of a body's diagonal: what is as near to it belongs to it all the same
 
 
-def separate_bodies(labels: Int[Tensor, " n"], gaussians: Gaussians) -> Int[Tensor, " n"]:
+def split_components(labels: Int[Tensor, " n"], gaussians: Gaussians) -> Int[Tensor, " n"]:
     """`labels` with new ones for what is apart, and FLOATER; 0 stays, but for floaters."""
     if len(labels) <= NEIGHBORS:
         return labels

@@ -33,7 +33,7 @@ def feature_map(gaussians: Gaussians, view: ProjectedGaussians) -> FeatureMap:
         return FeatureMap(unit, rendered.alpha >= MIN_COVERAGE)
 
 
-def seen_features(
+def view_aggregated_features(
     gaussians: Gaussians,
     frames: Sequence[Frame],
     visit: Callable[[int, FeatureMap], None] = lambda index, features: None,

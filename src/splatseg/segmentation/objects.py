@@ -28,7 +28,7 @@ Kind = Literal["object", "background"]
 
 
 @dataclass(frozen=True)
-class Sighting:
+class VisibilityStatistics:
     """Where views show a thing."""
 
     views: int
@@ -69,7 +69,7 @@ class SceneObject:
 def object_table(
     gaussians: Gaussians,
     labels: Int[Tensor, " n"],
-    seen: Mapping[int, Sighting],
+    seen: Mapping[int, VisibilityStatistics],
     parents: Mapping[int, int] | None = None,
 ) -> list[SceneObject]:
     """A row for every id above 0 that has Gaussians, by id; `parents` are those of parts."""
@@ -93,12 +93,12 @@ def box_of(gaussians: Gaussians) -> OrientedBox:
     )
 
 
-def sightings(
+def visibility_statistics(
     gaussians: Gaussians,
     labels: Int[Tensor, " n"],
     frames: Sequence[Frame],
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[int, Sighting]:
+) -> dict[int, VisibilityStatistics]:
     """Where `frames` show each id from 1 to the largest of `labels`."""
     count = max(0, int(labels.max())) + 1
     pixels = np.zeros((len(frames), count), dtype=np.int64)
@@ -116,7 +116,7 @@ def sightings(
         whole = shows & ~is_cut[:, thing]
         is_rare = shows.sum() < MIN_VIEWS * len(frames)
         best = np.where(whole if whole.any() else shows, pixels[:, thing], 0)
-        found[thing] = Sighting(
+        found[thing] = VisibilityStatistics(
             views=int(shows.sum()),
             kind="background" if is_rare or whole.sum() <= MIN_CUT * shows.sum() else "object",
             best=frames[int(best.argmax())].name if best.any() else None,
@@ -168,7 +168,7 @@ def _describe(
     gaussians: Gaussians,
     inside: Bool[Tensor, " n"],
     thing: int,
-    seen: Sighting,
+    seen: VisibilityStatistics,
     parent: int | None,
 ) -> SceneObject:
     members = gaussians.select(inside)

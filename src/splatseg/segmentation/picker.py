@@ -28,24 +28,24 @@ from splatseg.scene import Scene
 from splatseg.segmentation.feature_maps import (
     FeatureMap,
     feature_map,
-    seen_features,
     similarity_map,
+    view_aggregated_features,
 )
 from splatseg.segmentation.picking import (
     QUERY_RADIUS,
     click_query,
     frame_named,
     on_photo,
-    vote_shares,
+    vote_fractions,
 )
 from splatseg.segmentation.prompts import (
     THRESHOLD,
-    Box,
-    Click,
-    GaussianId,
-    Mask,
+    BoxPrompt,
+    GaussianPrompt,
+    MaskPrompt,
+    PointPrompt,
     Prompt,
-    Scribble,
+    ScribblePrompt,
     region_queries,
 )
 from splatseg.segmentation.selection import (
@@ -113,9 +113,9 @@ class Picker:
                 positive and negative ones apart.
         """
         queries = self.queries(positive, negative, level, threshold, radius)
-        made = f"{_told(positive)}, level {queries.level}, cosine {queries.threshold:g}"
+        made = f"{_describe_prompts(positive)}, level {queries.level}, cosine {queries.threshold:g}"
         if negative:
-            made += f", without {_told(negative)}"
+            made += f", without {_describe_prompts(negative)}"
         weights = self._voted(queries) if is_exact else self._known(queries)
         return Selection(weights, self.fingerprint, (made,), queries)
 
@@ -131,13 +131,14 @@ class Picker:
         if not positive:
             raise SplatsegError("there is no prompt for what to select, only for what not to")
         for candidate in self._levels_from(level):
-            wanted = self._asked(positive, candidate, threshold, radius)
-            unwanted = self._asked(negative, candidate, threshold, radius)
-            if not bool((wanted @ unwanted.T >= threshold).any()):
-                return Queries(candidate, wanted, unwanted, threshold, self._checksum(candidate))
+            inside = self._asked(positive, candidate, threshold, radius)
+            outside = self._asked(negative, candidate, threshold, radius)
+            if not bool((inside @ outside.T >= threshold).any()):
+                return Queries(candidate, inside, outside, threshold, self._checksum(candidate))
+        wanted, unwanted = _describe_prompts(positive), _describe_prompts(negative)
         raise SplatsegError(
-            f"{_told(positive)} and, to leave out, {_told(negative)} are on one thing at every "
-            "level of the scene; move one of them, or leave the second away"
+            f"{wanted} and, to leave out, {unwanted} are on one thing at every level of the scene; "
+            "move one of them, or leave the second away"
         )
 
     def margin(self, selection: Selection, frame: str) -> Float[np.ndarray, "h w"]:
@@ -185,11 +186,11 @@ class Picker:
         for name in names:
             yield name, self.mask(selection, name)
 
-    def seen_features(self, level: Level = "whole") -> Float[Tensor, "n f"]:
+    def view_aggregated_features(self, level: Level = "whole") -> Float[Tensor, "n f"]:
         """The unit feature that each Gaussian is seen under; 0 where no training view sees it."""
         if level not in self._seen:
             training = self._training()
-            seen = seen_features(
+            seen = view_aggregated_features(
                 self._at(level), training, lambda done, _: self._report(done, len(training))
             )
             self._seen[level], self._is_seen[level] = seen, seen.any(dim=1)
@@ -219,20 +220,20 @@ class Picker:
     def _queries(
         self, prompt: Prompt, level: Level, threshold: float, radius: int
     ) -> Float[Tensor, "q f"]:
-        if isinstance(prompt, GaussianId):
+        if isinstance(prompt, GaussianPrompt):
             return self._gaussian_query(prompt, level)[None]
         frame = frame_named(self.scene.frames, prompt.frame)
-        if isinstance(prompt, Click):
+        if isinstance(prompt, PointPrompt):
             return click_query(self._at(level), self._view(frame), frame, prompt, radius)[None]
         return region_queries(prompt, frame, self._map(level, frame), threshold)
 
-    def _gaussian_query(self, prompt: GaussianId, level: Level) -> Float[Tensor, " f"]:
+    def _gaussian_query(self, prompt: GaussianPrompt, level: Level) -> Float[Tensor, " f"]:
         count = len(self.scene.gaussians)
         if not 0 <= prompt.index < count:
             raise SplatsegError(
                 f"there is no Gaussian {prompt.index}; the scene has {count}, counted from 0"
             )
-        feature = self.seen_features(level)[prompt.index]
+        feature = self.view_aggregated_features(level)[prompt.index]
         if not bool(feature.any()):
             raise SplatsegError(
                 f"no training view sees Gaussian {prompt.index}, so nothing is known of it; name "
@@ -242,7 +243,7 @@ class Picker:
 
     def _known(self, queries: Queries) -> Float[Tensor, " n"]:
         """1 for the Gaussians that are seen as the object, else 0."""
-        self.seen_features(queries.level)
+        self.view_aggregated_features(queries.level)
         return (query_margin(queries, partial(self._seen_alike, queries.level)) >= 0).float()
 
     def _seen_alike(self, level: Level, asked: Float[Tensor, "q f"]) -> Float[Tensor, " n"]:
@@ -281,7 +282,7 @@ class Picker:
             margin = query_margin(queries, lambda asked: similarity_map(features, asked))
             return margin[None] >= 0
 
-        return vote_shares(gaussians, training, 1, inside)[:, 0]
+        return vote_fractions(gaussians, training, 1, inside)[:, 0]
 
     def _training(self) -> list[Frame]:
         return [frame for frame in self.scene.frames if not frame.is_test]
@@ -326,24 +327,24 @@ def window_of(gaussians: Gaussians, camera: Camera) -> Window:
     return (x, y, width, height)
 
 
-def _told(prompts: Sequence[Prompt]) -> str:
+def _describe_prompts(prompts: Sequence[Prompt]) -> str:
     """The prompts in words."""
-    return " and ".join(_told_one(prompt) for prompt in prompts)
+    return " and ".join(_describe_prompt(prompt) for prompt in prompts)
 
 
-def _told_one(prompt: Prompt) -> str:
+def _describe_prompt(prompt: Prompt) -> str:
     match prompt:
-        case GaussianId():
+        case GaussianPrompt():
             return f"Gaussian {prompt.index}"
-        case Click():
+        case PointPrompt():
             return f"click at {prompt.x:g},{prompt.y:g} in {prompt.frame}"
-        case Box():
+        case BoxPrompt():
             edges = ",".join(f"{edge:g}" for edge in (prompt.x0, prompt.y0, prompt.x1, prompt.y1))
             return f"box {edges} in {prompt.frame}"
-        case Scribble():
+        case ScribblePrompt():
             x, y = prompt.points[0]
             return f"scribble from {x:g},{y:g} in {prompt.frame}"
-        case Mask():
+        case MaskPrompt():
             return f"mask in {prompt.frame}"
 
 

@@ -25,10 +25,10 @@ from splatseg.errors import SplatsegError
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import ProjectedGaussians, backproject, project, rasterize
 from splatseg.segmentation.feature_maps import MIN_COVERAGE, view_similarities, view_similarity
-from splatseg.segmentation.prompts import THRESHOLD, Click
+from splatseg.segmentation.prompts import THRESHOLD, PointPrompt
 
 QUERY_RADIUS = 1  # pixels of the working image; 0 is the paper's single pixel
-MIN_VOTE_SHARE = 0.5  # of a Gaussian's visible weight that must lie in the object's masks
+MIN_VOTE_FRACTION = 0.5  # of a Gaussian's visible weight that must lie in the object's masks
 MIN_VOTES = 1e-12  # only avoids 0 / 0
 
 Selection3D = Literal["votes", "features"]
@@ -37,7 +37,7 @@ Selection3D = Literal["votes", "features"]
 def query_features(
     gaussians: Gaussians,
     frames: Sequence[Frame],
-    clicks: Sequence[Click],
+    clicks: Sequence[PointPrompt],
     radius: int = QUERY_RADIUS,
 ) -> Float[Tensor, "q f"]:
     """The unit feature under each click: the mean over the pixels up to `radius` away from it.
@@ -75,11 +75,11 @@ def click_query(
     gaussians: Gaussians,
     view: ProjectedGaussians,
     frame: Frame,
-    click: Click,
+    click: PointPrompt,
     radius: int = QUERY_RADIUS,
 ) -> Float[Tensor, " f"]:
     """The unit feature under a click on a frame, whose `view` is given: see `query_features`."""
-    pixels = _neighborhood(_working_pixel(frame, click), radius, frame)
+    pixels = _neighborhood(_undistorted_pixel(frame, click), radius, frame)
     with torch.no_grad():
         samples = rasterize(view, gaussians.features, pixels)
     covered = samples.alpha >= MIN_COVERAGE
@@ -101,7 +101,7 @@ def _neighborhood(pixel: Int[Tensor, " 2"], radius: int, frame: Frame) -> Int[Te
     return around[((around >= 0) & (around < size)).all(dim=1)]
 
 
-def _working_pixel(frame: Frame, click: Click) -> Tensor:
+def _undistorted_pixel(frame: Frame, click: PointPrompt) -> Tensor:
     """The (column, row) of the working image under a click on the photo."""
     lens, camera = frame.lens, frame.camera
     if not (0 <= click.x < lens.width and 0 <= click.y < lens.height):
@@ -109,7 +109,7 @@ def _working_pixel(frame: Frame, click: Click) -> Tensor:
             f"the click at {click.x:g},{click.y:g} lies outside {click.frame}, whose photo is "
             f"{lens.width}x{lens.height}; x counts from the left and y from the top"
         )
-    xy = lens.working_from_photo(np.array([click.x, click.y]), camera)
+    xy = lens.undistorted_from_photo(np.array([click.x, click.y]), camera)
     if not (np.isfinite(xy).all() and 0 <= xy[0] < camera.width and 0 <= xy[1] < camera.height):
         raise SplatsegError(
             f"the click at {click.x:g},{click.y:g} in {click.frame} lies in the border that "
@@ -178,10 +178,10 @@ def select_objects(
     def inside(frame: Frame, view: ProjectedGaussians) -> Bool[Tensor, "k h w"]:
         return view_similarities(gaussians, view, objects) >= threshold
 
-    return vote_shares(gaussians, frames, len(objects), inside) > MIN_VOTE_SHARE
+    return vote_fractions(gaussians, frames, len(objects), inside) > MIN_VOTE_FRACTION
 
 
-def vote_shares(
+def vote_fractions(
     gaussians: Gaussians,
     frames: Sequence[Frame],
     count: int,

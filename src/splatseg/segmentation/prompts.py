@@ -28,7 +28,7 @@ class NothingCovered(SplatsegError):
 
 
 @dataclass(frozen=True)
-class Click:
+class PointPrompt:
     """A point."""
 
     frame: str
@@ -37,7 +37,7 @@ class Click:
 
 
 @dataclass(frozen=True)
-class Box:
+class BoxPrompt:
     """The one thing that fills a box best."""
 
     frame: str
@@ -48,7 +48,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Scribble:
+class ScribblePrompt:
     """The things under a line through points."""
 
     frame: str
@@ -56,7 +56,7 @@ class Scribble:
 
 
 @dataclass(frozen=True, eq=False)
-class Mask:
+class MaskPrompt:
     """The things that together are most like a mask; of any size, it shows the whole photo."""
 
     frame: str
@@ -64,14 +64,14 @@ class Mask:
 
 
 @dataclass(frozen=True)
-class GaussianId:
+class GaussianPrompt:
     """The thing that a Gaussian belongs to, by its row."""
 
     index: int
 
 
-Region = Box | Scribble | Mask
-Prompt = Click | Region | GaussianId
+Region = BoxPrompt | ScribblePrompt | MaskPrompt
+Prompt = PointPrompt | Region | GaussianPrompt
 
 
 def region_queries(
@@ -90,10 +90,10 @@ def region_queries(
             f"object, in pixels of the photo, which is {frame.lens.width}x{frame.lens.height}"
         )
     things, shares = things_in(features.features[inside], threshold)
-    if isinstance(region, Scribble):
+    if isinstance(region, ScribblePrompt):
         return things[shares >= min(MIN_STROKE, float(shares.max()))]
     shown = torch.stack([similarity_map(features, thing[None]) >= threshold for thing in things])
-    if isinstance(region, Mask):
+    if isinstance(region, MaskPrompt):
         return things[_most_alike(shown, inside)]
     held = (shown & inside).sum(dim=(1, 2)) / shown.sum(dim=(1, 2)).clamp_min(1)
     filled = (shown & inside).sum(dim=(1, 2)) / inside.sum()
@@ -136,21 +136,21 @@ def _most_alike(masks: Bool[Tensor, "k h w"], target: Bool[Tensor, "h w"]) -> li
 
 def _inside(region: Region, frame: Frame) -> Bool[Tensor, "h w"]:
     """The pixels of the working image that a region covers."""
-    if isinstance(region, Mask):
-        drawn = frame.lens.warp_to_working(region.mask, frame.camera, nearest=True)
+    if isinstance(region, MaskPrompt):
+        drawn = frame.lens.warp_to_undistorted(region.mask, frame.camera, nearest=True)
         return torch.from_numpy(np.array(drawn, dtype=bool))
     photo = Image.new("1", (frame.lens.width, frame.lens.height))
     draw = ImageDraw.Draw(photo)
-    if isinstance(region, Box):
+    if isinstance(region, BoxPrompt):
         draw.rectangle(_rectangle(region), fill=1)
     else:
         width = round(STROKE_WIDTH * frame.lens.width / frame.camera.width)
         draw.line(region.points, fill=1, width=max(1, width))
-    drawn = frame.lens.warp_to_working(np.asarray(photo), frame.camera, nearest=True)
+    drawn = frame.lens.warp_to_undistorted(np.asarray(photo), frame.camera, nearest=True)
     return torch.from_numpy(np.array(drawn, dtype=bool))
 
 
-def _rectangle(box: Box) -> list[int]:
+def _rectangle(box: BoxPrompt) -> list[int]:
     """The first and the last pixel that a box covers, as Pillow counts them."""
     if not (box.x0 < box.x1 and box.y0 < box.y1):
         raise SplatsegError(

@@ -80,7 +80,7 @@ def checksum(tensor: Tensor) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
-def combined(first: Selection, second: Selection, operation: Operation) -> Selection:
+def combine(first: Selection, second: Selection, operation: Operation) -> Selection:
     """`first` with `second` added, subtracted or intersected.
 
     Raises:
@@ -97,7 +97,7 @@ def combined(first: Selection, second: Selection, operation: Operation) -> Selec
     return Selection(weights, first.scene, made)
 
 
-def grown(selection: Selection, gaussians: Gaussians, steps: int) -> Selection:
+def grow(selection: Selection, gaussians: Gaussians, steps: int) -> Selection:
     """Grown by `steps` Gaussians on all sides, or shrunk by as many if negative.
 
     A step adds each Gaussian that has a selected one among its nearest, or takes each away that has

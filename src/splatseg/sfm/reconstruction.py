@@ -96,7 +96,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Found:
+class Reconstruction:
     """The largest model, and how many photos each of the others places."""
 
     model: pycolmap.Reconstruction
@@ -212,7 +212,7 @@ def match(work: Work, pairs: Sequence[Pair], report: Report) -> None:
             )
 
 
-def find_poses(work: Work, pairs: Sequence[Pair], report: Report) -> Found:
+def find_poses(work: Work, pairs: Sequence[Pair], report: Report) -> Reconstruction:
     """The model that places most photos, from those of `pairs` that agree in coarse features.
 
     If these place less than half of the photos, in whatever models, all verified pairs are tried.
@@ -229,10 +229,10 @@ def find_poses(work: Work, pairs: Sequence[Pair], report: Report) -> Found:
             "from one place; walk around something with texture, and take sharp photos, each "
             "overlapping the next by two thirds or more"
         )
-    return Found(models[0], tuple(_size(model) for model in models[1:]))
+    return Reconstruction(models[0], tuple(_size(model) for model in models[1:]))
 
 
-def write_model(work: Work, found: Found) -> dict[str, Any]:
+def write_model(work: Work, found: Reconstruction) -> dict[str, Any]:
     """Write the model to `sparse/0`, with a record of what it was made from: the record."""
     model = found.model
     record = {

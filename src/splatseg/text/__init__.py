@@ -14,11 +14,11 @@ from splatseg.text.box_masks import (
     plain_box,
 )
 from splatseg.text.grounding import (
-    Answer,
-    Finder,
+    BoxSource,
+    DetectorSource,
     Grounder,
     Grounding,
-    Looking,
+    GroundingVote,
     agreeing,
     ground_in_views,
 )
@@ -27,14 +27,14 @@ from splatseg.viz.grounding import debug_picture
 
 __all__ = [
     "DEFAULT_DETECTOR",
-    "Answer",
     "BoxFile",
+    "BoxSource",
     "Detection",
     "Detector",
-    "Finder",
+    "DetectorSource",
     "Grounder",
     "Grounding",
-    "Looking",
+    "GroundingVote",
     "MaskFolder",
     "agreeing",
     "box_to_mask",

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from splatseg.masks.generation.cleaning import tidied
-from splatseg.masks.generation.logit_mapping import Placing
+from splatseg.masks.generation.logit_mapping import LogitMapping
 from splatseg.masks.generation.windows import Window
 from splatseg.models.detector import Box, Detection
 from splatseg.models.segmenter import EncodedPhoto, Segmenter
@@ -58,7 +58,7 @@ def on_image(
 ) -> Bool[np.ndarray, "n h w"]:
     """Where logits that cover an image are positive, at the image's size."""
     shape = encoded.height, encoded.width
-    placing = Placing(Window(0, 0, encoded.width, encoded.height), encoded, shape, shape)
+    placing = LogitMapping(Window(0, 0, encoded.width, encoded.height), encoded, shape, shape)
     return placing.masks(logits.astype(np.float16))
 
 

@@ -16,12 +16,12 @@ from torch import Tensor
 from splatseg.masks.levels import Level
 from splatseg.models.detector import Detection, Detector
 from splatseg.models.segmenter import Segmenter
-from splatseg.segmentation import THRESHOLD, Box, Mask, NothingCovered, Picker
+from splatseg.segmentation import THRESHOLD, BoxPrompt, MaskPrompt, NothingCovered, Picker
 from splatseg.text.box_masks import detection_masks
 
 
 @runtime_checkable
-class Finder(Protocol):
+class BoxSource(Protocol):
     """What finds prompts in the frames of a scene: a detector, or a file of what one found."""
 
     @property
@@ -37,7 +37,7 @@ class Finder(Protocol):
 
 
 @dataclass(frozen=True)
-class Looking:
+class DetectorSource:
     """A detector as a finder: it looks at the image."""
 
     detector: Detector
@@ -70,15 +70,15 @@ class Grounding:
         return self.detections[0].score
 
     @property
-    def region(self) -> Box | Mask:
+    def region(self) -> BoxPrompt | MaskPrompt:
         """The prompt for a picker."""
         if self.mask is None:
-            return Box(self.frame, *self.detections[0].box)
-        return Mask(self.frame, self.mask)
+            return BoxPrompt(self.frame, *self.detections[0].box)
+        return MaskPrompt(self.frame, self.mask)
 
 
 @dataclass(frozen=True)
-class Answer:
+class GroundingVote:
     """A view's answer to a prompt."""
 
     grounding: Grounding
@@ -90,7 +90,7 @@ class Answer:
 class Grounder:
     """A finder, and a segmenter that draws masks in the boxes of one that has only boxes."""
 
-    finder: Finder
+    finder: BoxSource
     segmenter: Segmenter | None = None
 
     @property
@@ -127,7 +127,7 @@ def ground_in_views(
     images: Iterable[tuple[str, UInt8[np.ndarray, "_ _ 3"]]],
     level: Level = "whole",
     threshold: float = THRESHOLD,
-) -> dict[str, list[Answer]]:
+) -> dict[str, list[GroundingVote]]:
     """What each prompt means in several frames, and which of them agree.
 
     `images` are frames' names with their photos or renderings. An answer where nothing was
@@ -147,8 +147,8 @@ def ground_in_views(
     }
 
 
-def _voted(found: Sequence[Grounding], agreed: Collection[int]) -> list[Answer]:
-    return [Answer(grounding, index in agreed) for index, grounding in enumerate(found)]
+def _voted(found: Sequence[Grounding], agreed: Collection[int]) -> list[GroundingVote]:
+    return [GroundingVote(grounding, index in agreed) for index, grounding in enumerate(found)]
 
 
 def agreeing(

@@ -21,7 +21,7 @@ from splatseg.training.initialize import first_features
 from splatseg.training.randomness import generator
 from splatseg.training.state import TrainState
 from splatseg.training.step import (
-    catch_up_features,
+    apply_deferred_steps,
     contrastive_term,
     feature_rates,
     is_due,
@@ -46,10 +46,10 @@ def contrast_features(
             if _any_is_due(iteration, config):
                 report(iteration)
                 state.iteration = iteration - 1
-                catch_up_features(state, config)
+                apply_deferred_steps(state, config)
                 _feature_step(state, views, config)
     state.iteration = config.iterations
-    catch_up_features(state, config)
+    apply_deferred_steps(state, config)
     return state.gaussians.features
 
 

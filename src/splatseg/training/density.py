@@ -54,7 +54,7 @@ class DensityStatistics:
 
 
 @dataclass(frozen=True)
-class Rearranged:
+class DensifyResult:
     """Gaussians after a round, and where they come from."""
 
     gaussians: Gaussians
@@ -73,7 +73,7 @@ def densify(
     max_gaussians: int,
     prune_large: bool,
     generator: torch.Generator,
-) -> Rearranged:
+) -> DensifyResult:
     """One round: clone and split where gradients are large, then prune; in Morton order.
 
     At most `max_gaussians` remain as long as no more were given: the largest gradients win.
@@ -101,7 +101,7 @@ def densify(
         survives &= grown.scales.amax(dim=-1) <= config.max_scale * extent
     survivors = survives.nonzero()[:, 0]
     order = survivors[morton_order(grown.means[survivors])]
-    return Rearranged(grown.select(order), source[order], is_new[order])
+    return DensifyResult(grown.select(order), source[order], is_new[order])
 
 
 def reset_opacities(logit_opacities: Float[Tensor, " n"]) -> Float[Tensor, " n"]:

@@ -23,7 +23,9 @@ from splatseg.training.randomness import generator
 from splatseg.training.state import TrainState
 from splatseg.training.views import TrainingViews
 
-SH_REST_SHARE = 1 / 20  # learning rate of view-dependent color, relative to the base color (3DGS)
+SH_REST_FRACTION = (
+    1 / 20
+)  # learning rate of view-dependent color, relative to the base color (3DGS)
 GEOMETRY = ("means", "quats", "log_scales", "logit_opacities", "sh")
 
 
@@ -36,7 +38,7 @@ def train_step(
     wants_features = is_due(iteration, config.contrastive.interval) and config.contrasts
     wants_spatial = is_due(iteration, config.spatial.interval) and config.contrasts
     if wants_features or wants_spatial:
-        catch_up_features(state, config)
+        apply_deferred_steps(state, config)
 
     leaves = {n: t.detach().requires_grad_() for n, t in state.gaussians.tensors().items()}
     gaussians = Gaussians(**leaves)
@@ -71,7 +73,7 @@ def train_step(
     return loss
 
 
-def catch_up_features(state: TrainState, config: TrainConfig) -> None:
+def apply_deferred_steps(state: TrainState, config: TrainConfig) -> None:
     """Take the idle Adam steps of the features that are still due."""
     idle = state.iteration - state.feature_step
     if config.contrastive.adam == "on_gradient" or idle == 0:
@@ -157,7 +159,7 @@ def _gradient(tensor: Tensor) -> Tensor:
 def _optimize(
     state: TrainState, grads: dict[str, Tensor | None], config: TrainConfig, extent: float
 ) -> None:
-    """One Adam step of every field; idle steps of the features are left to `catch_up_features`."""
+    """One Adam step of every field; see `apply_deferred_steps` for idle ones."""
     rates = learning_rates(state.iteration, config, extent, state.gaussians.sh.shape[1])
     parameters = state.gaussians.tensors()
     for name in GEOMETRY:
@@ -179,7 +181,7 @@ def learning_rates(
     settings = config.appearance
     progress = iteration / config.iterations
     means_lr = settings.means_lr ** (1 - progress) * settings.means_lr_final**progress
-    sh = torch.full((sh_count, 3), settings.sh_lr * SH_REST_SHARE)
+    sh = torch.full((sh_count, 3), settings.sh_lr * SH_REST_FRACTION)
     sh[0] = settings.sh_lr
     return {
         "means": torch.full((3,), means_lr * extent),
@@ -194,8 +196,8 @@ def _control_density(state: TrainState, config: TrainConfig, extent: float) -> N
     settings = config.density
     reset_interval = max(1, round(settings.reset_interval * config.iterations))
     if state.iteration >= settings.start and is_due(state.iteration, settings.interval):
-        catch_up_features(state, config)
-        rearranged = densify(
+        apply_deferred_steps(state, config)
+        reindexed = densify(
             state.gaussians,
             state.statistics,
             settings,
@@ -204,9 +206,9 @@ def _control_density(state: TrainState, config: TrainConfig, extent: float) -> N
             prune_large=state.iteration > reset_interval,
             generator=generator(config.seed, "split", state.iteration),
         )
-        state.gaussians = rearranged.gaussians
+        state.gaussians = reindexed.gaussians
         state.moments = {
-            name: moments.rearranged(rearranged.source, rearranged.is_new)
+            name: moments.reindexed(reindexed.source, reindexed.is_new)
             for name, moments in state.moments.items()
         }
         state.statistics = DensityStatistics.zeros(

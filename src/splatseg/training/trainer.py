@@ -33,7 +33,7 @@ from splatseg.training.state import (
     run_identity,
     save_checkpoint,
 )
-from splatseg.training.step import catch_up_features, train_step
+from splatseg.training.step import apply_deferred_steps, train_step
 from splatseg.training.views import TrainingViews
 
 LOSS_SMOOTHING = 0.98  # of the loss in progress messages
@@ -96,7 +96,7 @@ def train(
         # made the tests' scene take 28 s instead of 5, and torch has little to do in it.
         with torch_threads(1):
             _run(state, views, config, capture.extent, folder, identity, report)
-            catch_up_features(state, config)
+            apply_deferred_steps(state, config)
             levels: dict[Level, Tensor] = {}
             if config.lift.steps > 0:
                 save_checkpoint(folder, state, identity)  # to come back here, not to the start

@@ -69,7 +69,7 @@ class TrainingViews:
         assert self.masks is not None
         regions = cut_into_regions(self._segments(self.masks, frame).best(max_masks))
         small = regions.map.astype(np.min_scalar_type(len(regions.membership)))
-        warped = frame.lens.warp_to_working(small, frame.camera, nearest=True)
+        warped = frame.lens.warp_to_undistorted(small, frame.camera, nearest=True)
         return SegmentedView(
             frame, torch.from_numpy(warped.astype(np.int32)), torch.from_numpy(regions.membership)
         )
@@ -77,7 +77,7 @@ class TrainingViews:
     def _make_labels(self, masks: MaskSet, frame: Frame) -> UInt[np.ndarray, "h w"]:
         settings = self.settings
         segments = self._segments(masks, frame)
-        return working_labels(segments, frame, settings.flattening, settings.level)
+        return undistorted_labels(segments, frame, settings.flattening, settings.level)
 
     def _segments(self, masks: MaskSet, frame: Frame) -> Segments:
         segments = masks.segments(frame.name, _photo_size(frame))
@@ -85,7 +85,7 @@ class TrainingViews:
         return segments
 
 
-def working_labels(
+def undistorted_labels(
     segments: Segments, frame: Frame, order: FlatteningOrder, level: Level
 ) -> UInt[np.ndarray, "h w"]:
     """A photo's masks flattened into one label map of the frame's working size.
@@ -93,7 +93,7 @@ def working_labels(
     In 8 bits where that holds every label, else in 16.
     """
     flat = segments.label_map(order, level).astype(np.min_scalar_type(len(segments)))
-    return frame.lens.warp_to_working(flat, frame.camera, nearest=True)
+    return frame.lens.warp_to_undistorted(flat, frame.camera, nearest=True)
 
 
 def _photo_size(frame: Frame) -> tuple[int, int]:

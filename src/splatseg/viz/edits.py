@@ -7,13 +7,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatseg.capture import Frame
-from splatseg.editing.unobserved import Unseen
+from splatseg.editing.unobserved import Unobserved
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import project
 from splatseg.scene import Scene
 from splatseg.scene.photos import rendered_color
 from splatseg.segmentation.selection import weights_margin
-from splatseg.viz.pictures import RGB, AnyRGB, contact_sheet
+from splatseg.viz.pictures import RGB, AnyRGB, montage
 
 SHEET_VIEWS = 3
 SHEET_CELL = 480  # pixels
@@ -37,17 +37,17 @@ def views_of(
 def before_and_after(before: Scene, after: Scene, frames: Sequence[Frame]) -> AnyRGB:
     """Both scenes in these views, side by side."""
     rows = [[rendered_color(scene, frame) for scene in (before, after)] for frame in frames]
-    return contact_sheet(rows, ["before", "after"], SHEET_CELL)
+    return montage(rows, ["before", "after"], SHEET_CELL)
 
 
-def unseen_sheet(after: Scene, unseen: Unseen) -> AnyRGB:
+def unobserved_montage(after: Scene, unseen: Unobserved) -> AnyRGB:
     """The views that show most of what was never photographed, which is hatched."""
     frames = sorted(after.frames, key=lambda frame: -int(unseen.masks[frame.name].sum()))
     rows = [
         [hatched(rendered_color(after, frame), unseen.masks[frame.name].cpu().numpy())]
         for frame in frames[:SHEET_VIEWS]
     ]
-    return contact_sheet(rows, ["hatched: never photographed"], SHEET_CELL)
+    return montage(rows, ["hatched: never photographed"], SHEET_CELL)
 
 
 def hatched(image: RGB, mask: Bool[np.ndarray, "h w"]) -> RGB:

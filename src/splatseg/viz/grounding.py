@@ -10,8 +10,8 @@ from splatseg.masks import Segments
 from splatseg.models.detector import Detection
 from splatseg.viz.pictures import BACKGROUND, HIGHLIGHT, RGB, mark, paint_segments
 
-LETTER_SHARE = 0.025  # of the picture's width: the height of a label's letters
-LINE_SHARE = 1 / 300  # of the picture's width: how thick the best box's lines are
+LETTER_FRACTION = 0.025  # of the picture's width: the height of a label's letters
+LINE_FRACTION = 1 / 300  # of the picture's width: how thick the best box's lines are
 OTHERS = (190, 190, 190)  # the color of what is not the best
 
 
@@ -31,7 +31,7 @@ def debug_picture(
         image = mark(image, x, y)
     canvas = Image.fromarray(image)
     draw = ImageDraw.Draw(canvas)
-    thick = max(2, round(LINE_SHARE * image.shape[1]))
+    thick = max(2, round(LINE_FRACTION * image.shape[1]))
     for index in reversed(range(len(detections))):  # the best on top
         color, width = (HIGHLIGHT, thick) if index == 0 else (OTHERS, max(1, thick // 2))
         x0, y0, x1, y1 = detections[index].box  # Pillow's corner is the last pixel
@@ -44,7 +44,7 @@ def _label(
     draw: ImageDraw.ImageDraw, found: Detection, color: tuple[int, int, int], width: int
 ) -> None:
     """Above the box, or inside where there is no room above."""
-    font = ImageFont.load_default(size=max(10, round(LETTER_SHARE * width)))
+    font = ImageFont.load_default(size=max(10, round(LETTER_FRACTION * width)))
     text = f"{found.prompt} {found.score:.2f}"
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     x0, y0, _, _ = found.box

@@ -24,14 +24,14 @@ AnyRGB = UInt8[np.ndarray, "_ _ 3"]  # of a size of its own
 
 BACKGROUND = (24, 24, 28)
 CAPTION_COLOR = (235, 235, 235)
-CAPTION_SHARE = 0.055  # of a cell's width: the height of the caption's letters
-RING_SHARE = 0.015  # of a picture's width: the radius of the ring around a click
+CAPTION_FRACTION = 0.055  # of a cell's width: the height of the caption's letters
+RING_FRACTION = 0.015  # of a picture's width: the radius of the ring around a click
 NUMBER_ROOM = 0.4  # of a number's height: how far its place lies inside the label, at least
 MARGIN = 6  # pixels between the cells of a contact sheet
 HIGHLIGHT = (255, 176, 0)
 DIMMED = 0.35  # brightness of what is not selected
 TINT = 0.5  # share of a mask's color in its pixels
-OUTLINE_SHARE = 1 / 800  # of a picture's width: how thick a subpart's outline is
+OUTLINE_FRACTION = 1 / 800  # of a picture's width: how thick a subpart's outline is
 OUTLINE_STRENGTH = 0.75  # share of a mask's color in its outline; the rest is white
 GOLDEN_RATIO = 0.61803398875  # hues this far apart never repeat, and neighbors differ
 COLOR_GROUPS = 24  # of alike features, that get colors of their own
@@ -119,7 +119,7 @@ def paint_segments(photo: RGB, segments: Segments) -> RGB:
     tinted = (1 - TINT) * gray + (TINT * palette)[labels]
     painted = np.where(labels[..., None] > 0, tinted.astype(np.uint8), photo)
     outlines = (255 - OUTLINE_STRENGTH * (255 - palette)).astype(np.uint8)
-    thinnest = max(1, round(OUTLINE_SHARE * width))
+    thinnest = max(1, round(OUTLINE_FRACTION * width))
     depths = segments.nesting().depth
     for index in np.argsort(-segments.areas, kind="stable").tolist():
         thickness = thinnest * max(1, 3 - int(depths[index]))
@@ -161,7 +161,7 @@ def mark(image: RGB, x: float, y: float) -> RGB:
     """The image with a white ring, edged in black, around the point (x, y)."""
     canvas = Image.fromarray(image)
     draw = ImageDraw.Draw(canvas)
-    inner = max(4, round(RING_SHARE * image.shape[1]))
+    inner = max(4, round(RING_FRACTION * image.shape[1]))
     for radius, color, width in ((inner + 4, (0, 0, 0), 6), (inner + 3, (255, 255, 255), 3)):
         box = [x - radius, y - radius, x + radius, y + radius]
         draw.ellipse(box, outline=color, width=width)
@@ -172,7 +172,7 @@ def number_labels(image: RGB, labels: Integer[np.ndarray, "h w"]) -> RGB:
     """The image with each label's id written where the label is widest, if it has the room."""
     canvas = Image.fromarray(image)
     draw = ImageDraw.Draw(canvas)
-    size = max(12, round(CAPTION_SHARE * image.shape[1]))
+    size = max(12, round(CAPTION_FRACTION * image.shape[1]))
     font = ImageFont.load_default(size=size)
     for label in np.unique(labels[labels > 0]).tolist():
         depth = np.asarray(ndimage.distance_transform_edt(np.pad(labels == label, 1)))[1:-1, 1:-1]
@@ -183,12 +183,10 @@ def number_labels(image: RGB, labels: Integer[np.ndarray, "h w"]) -> RGB:
     return np.asarray(canvas)
 
 
-def contact_sheet(
-    rows: Sequence[Sequence[AnyRGB]], captions: Sequence[str], cell_width: int
-) -> AnyRGB:
+def montage(rows: Sequence[Sequence[AnyRGB]], captions: Sequence[str], cell_width: int) -> AnyRGB:
     """Pictures side by side, each `cell_width` wide, under one caption per column."""
     cells = [[Image.fromarray(scaled(image, cell_width)) for image in row] for row in rows]
-    font_size = max(12, round(CAPTION_SHARE * cell_width))
+    font_size = max(12, round(CAPTION_FRACTION * cell_width))
     font = ImageFont.load_default(size=font_size)
     caption_height = round(1.8 * font_size)
     columns = max(len(row) for row in cells)
@@ -207,7 +205,7 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
-def captioned_sheet(
+def captioned_montage(
     cells: Sequence[AnyRGB], captions: Sequence[str], columns: int, cell_width: int
 ) -> AnyRGB:
     """Pictures of one size in rows of `columns`, each under a caption of its own."""
@@ -215,7 +213,7 @@ def captioned_sheet(
     filled = [*cells, *blank]
     starts = range(0, len(filled), columns)
     rows = [(filled[i : i + columns], captions[i : i + columns]) for i in starts]
-    sheets = [contact_sheet([row], above, cell_width) for row, above in rows]
+    sheets = [montage([row], above, cell_width) for row, above in rows]
     return np.vstack(sheets)
 
 

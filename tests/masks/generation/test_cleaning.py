@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from splatseg.masks.generation.cleaning import SLIVER_SHARE, SPECK_OF_PHOTO, is_sliver, tidied
+from splatseg.masks.generation.cleaning import SLIVER_FRACTION, SPECK_OF_PHOTO, is_sliver, tidied
 
 SHAPE = (200, 300)
 LIMIT = 18  # pixels: SPECK_OF_PHOTO of that shape
@@ -112,7 +112,7 @@ def test_the_photo_may_be_turned_and_mirrored(mask):
     ],
 )
 def test_slivers_lie_along_an_edge_and_are_thin(patch, is_thin):
-    assert 2 < SLIVER_SHARE * min(SHAPE) < 3
+    assert 2 < SLIVER_FRACTION * min(SHAPE) < 3
     assert is_sliver(mask_of(patch)) == is_thin
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splatseg.masks.generation.logit_mapping import Placing
+from splatseg.masks.generation.logit_mapping import LogitMapping
 from splatseg.masks.generation.windows import Window
 from splatseg.models.segmenter import EncodedPhoto
 
@@ -13,11 +13,13 @@ WINDOW = Window(40, 20, 80, 60)
 PHOTO = (100, 160)  # rows, columns
 
 
-def placing(window: Window = WINDOW, stride: float = 4, shape: tuple[int, int] = PHOTO) -> Placing:
+def placing(
+    window: Window = WINDOW, stride: float = 4, shape: tuple[int, int] = PHOTO
+) -> LogitMapping:
     """A window whose logits are `stride` of its pixels apart, in a photo of 160x100."""
     content: Any = None
     encoded = EncodedPhoto(window.height, window.width, 1 / stride, 1 / stride, content)
-    return Placing(window, encoded, PHOTO, shape)
+    return LogitMapping(window, encoded, PHOTO, shape)
 
 
 def logits(shape: tuple[int, int], *patches: tuple[slice, slice]) -> np.ndarray:

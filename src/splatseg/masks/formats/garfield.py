@@ -28,7 +28,7 @@ from splatseg.masks.segments import Segments
 
 SUFFIXES = (".hdf5", ".h5")
 KEYS = "pixel_level_keys"
-TRAIN_SHARE = 0.99  # train_split_fraction in GARField's configuration
+TRAIN_FRACTION = 0.99  # train_split_fraction in GARField's configuration
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +89,11 @@ def _count_images(path: Path, group: Any) -> int:
 def _training_frames(path: Path, photos: Mapping[str, Photo], count: int) -> list[str]:
     """The frame of each image."""
     frames = sorted(photos, key=lambda frame: PurePosixPath(photos[frame].file_name))
-    if count not in (len(frames), math.ceil(len(frames) * TRAIN_SHARE)):
+    if count not in (len(frames), math.ceil(len(frames) * TRAIN_FRACTION)):
         raise SplatsegError(
             f"{path} has masks of {count} images and names none of them, but the capture has "
             f"{len(frames)} photos, so that which is which is not known; expected masks of all "
-            f"photos, or of {math.ceil(len(frames) * TRAIN_SHARE)} as GARField splits them"
+            f"photos, or of {math.ceil(len(frames) * TRAIN_FRACTION)} as GARField splits them"
         )
     return [frames[i] for i in np.linspace(0, len(frames) - 1, count, dtype=int)]
 

@@ -12,7 +12,7 @@ SPECK_OF_PHOTO = 3e-4
 SPECK_OF_MASK = 0.1
 # What lies along an edge of the photo and is thinner than this share of its shorter side is a
 # sliver, of something that the photo does not show.
-SLIVER_SHARE = 0.012
+SLIVER_FRACTION = 0.012
 
 
 def tidied(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -37,7 +37,7 @@ def is_sliver(mask: Bool[np.ndarray, "h w"]) -> bool:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
         return True
-    limit = SLIVER_SHARE * min(mask.shape)
+    limit = SLIVER_FRACTION * min(mask.shape)
     extents = ((rows[0], rows[-1], mask.shape[0]), (columns[0], columns[-1], mask.shape[1]))
     return any(
         last - first + 1 < limit and (first == 0 or last == size - 1)

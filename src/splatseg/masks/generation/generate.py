@@ -22,7 +22,7 @@ from splatseg.masks.generation.candidates import (
     without_duplicates,
 )
 from splatseg.masks.generation.cleaning import is_sliver, tidied
-from splatseg.masks.generation.logit_mapping import Placing
+from splatseg.masks.generation.logit_mapping import LogitMapping
 from splatseg.masks.generation.windows import Window, crops, grid_rounds
 from splatseg.masks.segments import Segments
 from splatseg.models.segmenter import EncodedPhoto, Segmenter
@@ -121,7 +121,7 @@ def _in_window(
     """What the segmenter finds in one window; `sure` is counted up where it is sure."""
     cut = photo[window.y : window.y + window.height, window.x : window.x + window.width]
     encoded = segmenter.encode(np.ascontiguousarray(cut))
-    placing = Placing(window, encoded, photo.shape[:2], sure.shape)
+    placing = LogitMapping(window, encoded, photo.shape[:2], sure.shape)
     candidates = [no_candidates(placing.logits_shape)]
     asked = 0
     for points in _portions(grid_rounds(window.width, window.height, grid)):
@@ -181,7 +181,7 @@ def _ask(
     return parts
 
 
-def _chosen(parts: list[Candidates], placing: Placing, config: GenerationConfig) -> Candidates:
+def _chosen(parts: list[Candidates], placing: LogitMapping, config: GenerationConfig) -> Candidates:
     """The best of the candidates that agree, without those that the window's border cuts."""
     candidates = concatenated(parts)
     candidates = candidates[~placing.is_cut(candidates.masks)]

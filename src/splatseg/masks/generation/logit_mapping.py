@@ -11,7 +11,7 @@ from splatseg.models.segmenter import EncodedPhoto
 ROUNDING = 1e-6  # of a product of floats that should be whole
 
 
-class Placing:
+class LogitMapping:
     """Where the logits of one window lie on a photo's masks.
 
     `photo_shape` and `shape` are (height, width) of the photo and of its masks.

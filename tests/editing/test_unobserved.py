@@ -5,18 +5,18 @@ import dataclasses
 import numpy as np
 import torch
 
-from splatseg.editing.unobserved import find_unseen
+from splatseg.editing.unobserved import find_unobserved
 from splatseg.viz.edits import HATCH, hatched
 
 
 def removed(true_scene, frames):
     gaussians, labels = true_scene
-    return find_unseen(gaussians, (labels == 1).float(), gaussians.select(labels != 1), frames)
+    return find_unobserved(gaussians, (labels == 1).float(), gaussians.select(labels != 1), frames)
 
 
 def test_one_photo_sees_nothing_behind_a_ball_and_many_see_most(true_scene, views) -> None:
     training = [frame for frame in views if not frame.is_test]
-    one, all_views = removed(true_scene, training[:1]), removed(true_scene, views)
+    one, all_views = removed(true_scene, training[:1]), remove(true_scene, views)
     assert one.share > 0.8  # but for what shines through along the outline
     assert 0 < all_views.share < 0.6
     assert set(all_views.masks) == {frame.name for frame in views}
@@ -40,7 +40,7 @@ def test_held_out_views_are_no_photos(true_scene, views) -> None:
 
 def test_an_object_that_no_view_shows_hides_nothing(true_scene, views) -> None:
     gaussians, _ = true_scene
-    nothing = find_unseen(gaussians, torch.zeros(len(gaussians)), gaussians, views[:2])
+    nothing = find_unobserved(gaussians, torch.zeros(len(gaussians)), gaussians, views[:2])
     assert nothing.share == 0 and not bool(nothing.gaussians.any())
 
 
