@@ -5,15 +5,15 @@ may leave a hidden `.NAME.new`, which the next write of NAME replaces, and never
 the real name. One process at a time may write a path.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors import SafetensorError
 
 from splatseg.errors import SplatsegError
 
@@ -49,7 +49,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     temporary, old = path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.old")
     if path.exists() and not path.is_dir():
-        raise SplatsegError(f"{path} is a file; expected a folder, or nothing, in its place")
+        raise SplatsegError(
+            f"{path} is a file",
+            expected="a folder, or nothing, in its place",
+        )
     try:
         if old.exists() and not path.exists():
             os.replace(old, path)
@@ -71,26 +74,24 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write named tensors and text to a safetensors file, whole or not at all."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing_file(path, sum(tensor.nbytes for tensor in plain.values())) as temporary:
-        save_file(plain, temporary, metadata)
+def read_json(path: Path, expected: str) -> Any:
+    """What a JSON file holds; `expected` says what that should be, for the messages.
 
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors, on the CPU, and the text of a safetensors file."""
+    Raises:
+        SplatsegError: there is no such file, it cannot be read, or it is no JSON.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
-            # A clone, for the file stays mapped, and not to be replaced on Windows, until it goes.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except SafetensorError as error:
-        raise SplatsegError(
-            f"{path} is not a whole safetensors file ({error}); it was cut short or overwritten"
-        ) from error
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise SplatsegError(f"{path} does not exist", expected=expected) from error
     except OSError as error:
         raise cannot_read(path, error) from error
+    except (ValueError, RecursionError) as error:  # malformed, not UTF-8, or nested too deep
+        raise SplatsegError(
+            f"{path} is not valid JSON ({error})",
+            expected=expected,
+            remedy="it may be half written: restore it or make it again",
+        ) from error
 
 
 def cannot_read(path: Path, error: OSError) -> SplatsegError:
@@ -106,7 +107,10 @@ def cannot_write(path: Path, error: Exception, size: int | None = None) -> Splat
     room = f"{_megabytes(shutil.disk_usage(folder).free)} free"
     needs = room if size is None else f"{_megabytes(size)} needed, {room}"
     reason = (error.strerror if isinstance(error, OSError) else None) or error
-    return SplatsegError(f"cannot write {path} ({needs}): {reason}; what was there is unchanged")
+    return SplatsegError(
+        f"cannot write {path} ({needs}): {reason}",
+        remedy="what was there is unchanged",
+    )
 
 
 def _sync_tree(folder: Path) -> None:

@@ -14,7 +14,9 @@ from torch import Tensor
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import reference
+from splatseg.render.reference import ReferenceBackend
 
+REFERENCE = ReferenceBackend()
 ALPHA_THRESHOLD = 1 / 255
 MIN_TRANSMITTANCE = 1e-4
 MAX_RADIUS = 2**31 - 1  # what CUDA makes of infinity as an int32
@@ -75,7 +77,7 @@ def fully_fused_projection(
     with torch.no_grad():
         radii = _radii(gaussians, camera, opacities, far_plane)
     kept = (radii > 0).all(dim=-1).nonzero()[:, 0]
-    view = reference.project(gaussians.select(kept), camera, 0)
+    view = REFERENCE.project(gaussians.select(kept), camera, 0)
     nowhere = ~means[kept].isfinite().all(dim=-1)
     means2d = view.means2d.masked_fill(nowhere[:, None], math.nan)
     projected = (means2d, view.depths.masked_fill(nowhere, math.nan), view.conics)
@@ -83,7 +85,7 @@ def fully_fused_projection(
 
 
 def _radii(gaussians: Gaussians, camera: Camera, opacities: Tensor, far_plane: float) -> Tensor:
-    view = reference.project(gaussians, camera, 0)
+    view = REFERENCE.project(gaussians, camera, 0)
     reach = reference.extents(view.conics, opacities).ceil()
     results = torch.cat([gaussians.means, view.conics, reach], dim=1)
     finite = results.isfinite().all(dim=-1)

@@ -22,7 +22,9 @@ from splatseg.geometry.gaussians import Gaussians
 from splatseg.geometry.rotations import rotation_matrices
 from splatseg.geometry.spherical_harmonics import sh_basis
 from splatseg.render import ProjectedGaussians, reference
+from splatseg.render.reference import ReferenceBackend
 
+REFERENCE = ReferenceBackend()
 NATIVE = ("native/avx512", "native/avx2", "native/portable")
 MIN_TRANSMITTANCE = 1e-4  # native's early stop
 # Relative. float32 alphas are good to about 1e-6 (the exponent is of order 10, times 2^-24).
@@ -146,7 +148,7 @@ def build_gaussians(
 
 def distance_to_cutoffs(gaussians: Gaussians, camera: Camera) -> float:
     """How far the scene is from where an image or its gradient jumps; 0 if natively it stops."""
-    view = reference.project(gaussians, camera, gaussians.sh_degree)
+    view = REFERENCE.project(gaussians, camera, gaussians.sh_degree)
     columns, rows = torch.arange(camera.width) + 0.5, torch.arange(camera.height) + 0.5
     offsets = torch.cartesian_prod(columns, rows)[:, None] - view.means2d
     dx, dy = offsets.unbind(-1)

@@ -109,8 +109,8 @@ def write_encoder(path: Path, side: int = SIDE) -> None:
 
 def colors(graph: Graph, normalized: str) -> str:
     """The colors, 0 to 1, of a normalized photo [1, 3, side, side]."""
-    centerd = graph("Mul", normalized, per_channel(DEVIATION))
-    return graph("Add", centerd, per_channel(MEAN))
+    centered = graph("Mul", normalized, per_channel(DEVIATION))
+    return graph("Add", centered, per_channel(MEAN))
 
 
 def fold(graph: Graph, colors: str, pooled: int = 4) -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from splatseg.cli import main
 from splatseg.evaluation import iou
-from splatseg.files import read_tensors
 from splatseg.masks import read_label_map
+from splatseg.tensor_files import read_tensors
 
 MIN_IOU = 0.7  # of a ball in a view; most have 0.9
 BALLS = {"red ball": 1, "green ball": 2}

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import splatseg
 from splatseg import render
 from splatseg.engine import library as engine
 from splatseg.errors import SplatsegError
@@ -152,12 +151,12 @@ def test_the_library_is_found_in_any_folder_of_the_package(
 ) -> None:
     """An editable install keeps it apart from the Python files."""
     name = engine.LIBRARY_NAMES.get(engine.sys.platform, "libsplatseg_engine.so")
-    built = tmp_path / "render" / name
-    built.parent.mkdir()
+    built = tmp_path / "splatseg" / "engine" / name
+    built.parent.mkdir(parents=True)
     built.touch()
     find = engine.find_library.__wrapped__
-    monkeypatch.setattr(splatseg, "__path__", [str(tmp_path / "elsewhere"), str(tmp_path)])
-    monkeypatch.setattr("sys.path", [])
+    monkeypatch.setattr(engine, "__file__", str(tmp_path / "elsewhere" / "library.py"))
+    monkeypatch.setattr("sys.path", ["nowhere", str(tmp_path)])
     assert find() == built
     built.unlink()
     assert find() is None
@@ -168,7 +167,7 @@ def test_without_a_library_the_message_says_what_to_do(monkeypatch: pytest.Monke
     with pytest.raises(SplatsegError, match="reference backend"):
         engine.library.__wrapped__()
     assert not engine.is_available()
-    assert render.default_backend() == "reference"
+    assert render.default_backend().name == "reference"
 
 
 def test_a_library_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

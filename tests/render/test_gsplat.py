@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 import torch
 from builders import fake_gsplat as fake_gsplat_module
+from builders.rendering import REFERENCE
 from torch import Tensor
 
 from splatseg import render
@@ -21,7 +22,7 @@ from splatseg.engine import library as engine
 from splatseg.errors import SplatsegError
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
-from splatseg.render import ProjectedGaussians, gsplat, reference
+from splatseg.render import ProjectedGaussians, gsplat
 
 GEOMETRY = ("means", "quats", "log_scales", "logit_opacities", "sh")
 FUNCTIONS = (
@@ -161,7 +162,7 @@ def test_projection(machine: Machine, make_scene, make_camera) -> None:
     gaussians.means[1::4, 2] *= -1.0  # behind the camera
     gaussians.means[2::4] *= 0.2  # close to it
     view = machine.project(gaussians.to(machine.device, torch.float32), camera)
-    expected = reference.project(gaussians, camera, 3)
+    expected = REFERENCE.project(gaussians, camera, 3)
     visible = view.visible.cpu()
     assert 0 < visible.sum() < 60
     # Radii are rounded up to whole pixels, so a few more are visible than the reference says.
@@ -196,7 +197,7 @@ def test_early_stop(machine: Machine, make_gaussians, make_camera) -> None:
     gaussians.log_scales[:] = -0.5 + 0.2 * gaussians.log_scales
     gaussians.logit_opacities[:] = 3.0
     attributes = random(60, 3)
-    expected = render.render(reference.project(gaussians, camera, 0), attributes)
+    expected = render.rasterize(REFERENCE.project(gaussians, camera, 0), attributes)
     assert expected.alpha.max() > 1 - 1e-6, "nothing stops early in this scene"
     scene = machine.scene(gaussians)
     rendered = render.render(machine.project(scene, camera), machine.to(attributes))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from builders.rendering import REFERENCE
 from torch import Tensor
 
 from splatseg import render
@@ -185,7 +186,7 @@ def test_visible_gaussians(
     camera, gaussians = make_camera(23, 18), make_gaussians(200)
     gaussians.means[:, :2] *= 2.0
     view = native.project(native.scene(gaussians), camera)
-    boxes = reference.project(gaussians, camera, 0)
+    boxes = REFERENCE.project(gaussians, camera, 0)
     everywhere = torch.cartesian_prod(torch.arange(23), torch.arange(18))
     offsets = everywhere[:, None] + 0.5 - boxes.means2d
     dx, dy = offsets.unbind(-1)
@@ -225,7 +226,7 @@ def test_projection_alone(
 def test_outside_the_margin(
     native, make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
 ) -> None:
-    """Large Gaussians centerd far off the image still reach it, with a held Jacobian."""
+    """Large Gaussians centered far off the image still reach it, with a held Jacobian."""
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera, 8)
     offsets = torch.tensor([4.0, -4.0, 0.0, 0.0, 4.0, -4.0, 0.0, 0.0], dtype=torch.float64)
@@ -305,7 +306,7 @@ def test_many_gaussians_on_one_tile(
     gaussians = make_gaussians(count)
     gaussians.logit_opacities[:] = -5.2  # just above 1/255
     view = native.project(native.scene(gaussians), camera)
-    view64 = reference.project(gaussians, camera, 0)
+    view64 = REFERENCE.project(gaussians, camera, 0)
     attributes = random_attributes(count, 1)
     actual = render.rasterize(view, attributes.float())
     expected = render.rasterize(view64, attributes)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from builders.rendering import REFERENCE
 from torch import Tensor
 
 from splatseg.engine.adam import BETA1, BETA2, EPSILON
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.losses import photometric
-from splatseg.render import reference
 
 NATIVE = Path(__file__).parents[2] / "native"
 SELFTEST = Path(__file__).parent / "portability" / "selftest.cpp"
@@ -51,10 +51,10 @@ def blending_case(
 ) -> Case:
     """Image, alpha and every gradient; of color where there are no `features`."""
     scene = Gaussians(**{k: t.clone().requires_grad_() for k, t in gaussians.tensors().items()})
-    view = reference.project(scene, camera, SH_DEGREE)
+    view = REFERENCE.project(scene, camera, SH_DEGREE)
     attributes = view.colors if features is None else features.clone().requires_grad_()
     attributes.retain_grad()
-    image, alpha = reference.blend(view, attributes, pixels)
+    image, alpha = REFERENCE.rasterize(view, attributes, pixels)
     generator = torch.Generator().manual_seed(7)
     incoming = [random_like(part.shape, generator) for part in (image, alpha)]
     torch.autograd.backward([image, alpha], incoming)
@@ -117,7 +117,7 @@ def adam_case(generator: torch.Generator) -> Case:
 
 def whole_case(gaussians: Gaussians, camera: Camera) -> Case:
     generator = torch.Generator().manual_seed(5)
-    view = reference.project(gaussians, camera, SH_DEGREE)
+    view = REFERENCE.project(gaussians, camera, SH_DEGREE)
     features = random_like(torch.Size((len(gaussians), FEATURES)), generator)
     size = torch.tensor([camera.width, camera.height])
     pixels = (torch.rand(201, 2, generator=generator) * size).long()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from builders.rendering import REFERENCE
 from scipy.spatial.transform import Rotation
 from scipy.special import lpmv
 from torch import Tensor
@@ -48,9 +49,9 @@ def test_blend_is_the_sum_of_equations_1_and_2(
     # One opaque Gaussian exercises the upper clamp, one behind the camera must not appear.
     gaussians.logit_opacities[3] = 30.0
     gaussians.means[5, 2] = -3.0
-    view = reference.project(gaussians, camera, 0)
+    view = REFERENCE.project(gaussians, camera, 0)
     attributes = torch.randn(30, 4, dtype=torch.float64, generator=torch.manual_seed(0))
-    image, alpha = reference.blend(view, attributes, None)
+    image, alpha = REFERENCE.rasterize(view, attributes, None)
     for row, column in itertools.product(range(7), range(11)):
         expected, expected_alpha = slow_blend(view, attributes, column, row)
         torch.testing.assert_close(image[row, column], expected, rtol=FLOAT64_TOLERANCE, atol=1e-12)
@@ -62,7 +63,7 @@ def test_chunks_do_not_show(
     make_camera: Callable[..., Camera],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    view = reference.project(make_gaussians(30), make_camera(), 0)
+    view = REFERENCE.project(make_gaussians(30), make_camera(), 0)
     whole = render.rasterize(view, view.colors)
     votes = render.backproject(view, whole.image)
     monkeypatch.setattr(reference, "PIXELS_AT_ONCE", 7)
@@ -78,7 +79,7 @@ def test_projection_is_the_textbook_covariance(
 ) -> None:
     camera, gaussians = make_camera(), make_gaussians(9)
     gaussians.means[:, :2] *= 0.5  # within the margin, where the Jacobian is not held
-    view = reference.project(gaussians, camera, 0)
+    view = REFERENCE.project(gaussians, camera, 0)
     pose = camera.cam_from_world.numpy()
     for i in range(9):
         x, y, z = pose[:3, :3] @ gaussians.means[i].numpy() + pose[:3, 3]
@@ -105,7 +106,7 @@ def test_a_center_gradient_is_that_of_a_shifted_principal_point(
 ) -> None:
     """Moving every projected center by d is moving the principal point by d."""
     camera = make_camera(9, 8)
-    view = reference.project(make_smooth_gaussians(camera, 6), camera, 0)
+    view = REFERENCE.project(make_smooth_gaussians(camera, 6), camera, 0)
     means2d = view.means2d.clone().requires_grad_()
     moved = ProjectedGaussians(**(view.__dict__ | {"means2d": means2d}))
     weights = torch.randn(8, 9, 3, dtype=torch.float64, generator=torch.manual_seed(1))
@@ -113,7 +114,7 @@ def test_a_center_gradient_is_that_of_a_shifted_principal_point(
 
     def loss(shift: float) -> float:
         shifted = Camera(**(camera.__dict__ | {"cx": camera.cx + shift}))
-        other = reference.project(make_smooth_gaussians(camera, 6), shifted, 0)
+        other = REFERENCE.project(make_smooth_gaussians(camera, 6), shifted, 0)
         return (render.rasterize(other, view.colors).image * weights).sum().item()
 
     step = 1e-6
@@ -139,7 +140,7 @@ def test_gradients_are_finite_differences(
         scene = Gaussians(
             **dict(zip(PARAMETERS, stored[:5], strict=True)), features=gaussians.features
         )
-        view = reference.project(scene, camera, degree)
+        view = REFERENCE.project(scene, camera, degree)
         channels = torch.cat([view.colors, stored[5]], dim=1)
         rendered = render.rasterize(view, channels, depth=True)
         assert rendered.depth is not None
@@ -163,7 +164,7 @@ def test_gradients_outside_the_margin_are_finite_differences(
 
     def projected(*stored: Tensor) -> tuple[Tensor, ...]:
         scene = Gaussians(**dict(zip(PARAMETERS, stored, strict=True)), features=gaussians.features)
-        view = reference.project(scene, camera, 0)
+        view = REFERENCE.project(scene, camera, 0)
         return view.means2d, view.conics, view.depths
 
     inputs = [getattr(gaussians, name).clone().requires_grad_() for name in PARAMETERS]
@@ -179,7 +180,7 @@ def test_pixel_lists_have_the_right_gradient(
 
     def samples(means: Tensor, logit_opacities: Tensor) -> tuple[Tensor, ...]:
         moved = {"means": means, "logit_opacities": logit_opacities}
-        view = reference.project(Gaussians(**(gaussians.tensors() | moved)), camera, 0)
+        view = REFERENCE.project(Gaussians(**(gaussians.tensors() | moved)), camera, 0)
         rendered = render.rasterize(view, view.colors, pixels)
         return rendered.image, rendered.alpha
 
@@ -218,7 +219,7 @@ def test_extents_are_where_alpha_is_least(
     make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
 ) -> None:
     """On the edge of its box, a Gaussian's largest alpha is 1/255."""
-    view = reference.project(make_gaussians(8), make_camera(), 0)
+    view = REFERENCE.project(make_gaussians(8), make_camera(), 0)
     reach = reference.extents(view.conics, view.opacities)
     along = torch.linspace(-3, 3, 200_001, dtype=torch.float64)
     for i in range(8):

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from splatseg.errors import SplatsegError
-from splatseg.files import read_tensors, write_tensors
 from splatseg.scene import Scene, add_metrics, load_scene, read_ply, save_labels, save_scene
+from splatseg.tensor_files import read_tensors, write_tensors
 
 SceneMaker = Callable[..., Scene]
 FILES = {"scene.ply", "features.safetensors", "manifest.json"}

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from splatseg.errors import SplatsegError
-from splatseg.files import read_tensors
 from splatseg.render import project
 from splatseg.scene import Scene
 from splatseg.segmentation import (
@@ -22,6 +21,7 @@ from splatseg.segmentation import (
     save_selection,
 )
 from splatseg.segmentation.selection import Queries, fingerprint, level_checksum, weights_margin
+from splatseg.tensor_files import read_tensors
 
 WEIGHTS = st.lists(st.floats(0, 1, width=32), min_size=5, max_size=5)
 

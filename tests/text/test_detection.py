@@ -24,7 +24,7 @@ def test_the_best_come_first_and_equals_keep_their_order():
     assert best_first(scores[:0], 0.0).tolist() == []
 
 
-def test_corners_of_centerd_boxes():
+def test_corners_of_centered_boxes():
     assert corners(np.array([[5.0, 6.0, 4.0, 2.0]])).tolist() == [[3, 5, 7, 7]]
 
 

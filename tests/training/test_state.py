@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from splatseg.errors import SplatsegError
-from splatseg.files import read_tensors, write_tensors
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.tensor_files import read_tensors, write_tensors
 from splatseg.training.state import (
     CHECKPOINT,
     TrainState,

@@ -1,7 +1,6 @@
 """What the photos tell: frames with cameras, lenses, a train/test split, and points."""
 
-from splatseg.capture.capture import Capture, load_capture
-from splatseg.capture.frame import Frame
-from splatseg.capture.lens import Lens
+import lazy_loader
 
-__all__ = ["Capture", "Frame", "Lens", "load_capture"]
+# Names come with their modules when they are first used: see __init__.pyi.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

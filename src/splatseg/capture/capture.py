@@ -78,7 +78,8 @@ class Capture:
         if name not in frames:
             close = difflib.get_close_matches(name, frames, n=CLOSE_MATCHES) or [min(frames)]
             raise SplatsegError(
-                f"{self.root} has no frame {name}; expected a frame such as {', '.join(close)}"
+                f"{self.root} has no frame {name}",
+                expected=f"a frame such as {', '.join(close)}",
             )
         return frames[name]
 
@@ -112,9 +113,15 @@ def load_capture(
     """
     root = Path(root)
     if not root.is_dir():
-        raise SplatsegError(f"{root} is not a folder; expected a capture: photos with their poses")
+        raise SplatsegError(
+            f"{root} is not a folder",
+            expected="a capture: photos with their poses",
+        )
     if downscale is not None and downscale < 1:
-        raise SplatsegError(f"the downscale factor is {downscale}; expected a whole number from 1")
+        raise SplatsegError(
+            f"the downscale factor is {downscale}",
+            expected="a whole number from 1",
+        )
     posed = _read_poses(root if poses is None else poses, root)
     photos = _fit_lenses(_by_name(posed, root), root, posed.source)
     names = list(photos)
@@ -157,8 +164,8 @@ def _read_poses(place: Path, root: Path) -> Poses:
     if transforms.is_file():
         return read_transforms(transforms, root)
     raise SplatsegError(
-        f"{place} holds no camera poses; expected a COLMAP model in sparse/0 or nerfstudio's "
-        f"{TRANSFORMS_FILE}"
+        f"{place} holds no camera poses",
+        expected=f"a COLMAP model in sparse/0 or nerfstudio's {TRANSFORMS_FILE}",
     )
 
 
@@ -167,8 +174,8 @@ def _by_name(posed: Poses, root: Path) -> dict[str, PosedPhoto]:
     if not posed.photos:
         found = posed.skipped[0] if posed.skipped else f"{posed.source} lists no photo"
         raise SplatsegError(
-            f"{root} has no frame to work with: {found}; expected the photos that "
-            f"{posed.source} lists, under {root / PHOTO_FOLDER}"
+            f"{root} has no frame to work with: {found}",
+            expected=f"the photos that {posed.source} lists, under {root / PHOTO_FOLDER}",
         )
     photos: dict[str, PosedPhoto] = {}
     for photo in sorted(posed.photos, key=lambda photo: frame_name(photo.photo)):
@@ -176,7 +183,8 @@ def _by_name(posed: Poses, root: Path) -> dict[str, PosedPhoto]:
         if twin is not photo:
             raise SplatsegError(
                 f"{posed.source} lists {twin.photo} and {photo.photo}, both of which would be the "
-                f"frame {frame_name(photo.photo)}; remove or rename one"
+                f"frame {frame_name(photo.photo)}",
+                remedy="remove or rename one",
             )
     return photos
 
@@ -202,8 +210,8 @@ def _fit_lens(name: str, posed: PosedPhoto, root: Path, source: str) -> PosedPho
     if not same_shape(found, expected):
         raise SplatsegError(
             f"frame {name}: {posed.photo} is {found[0]}x{found[1]} but {source} gives its camera "
-            f"as {expected[0]}x{expected[1]}; expected the photos that the poses were made from, "
-            "or all of them scaled"
+            f"as {expected[0]}x{expected[1]}",
+            expected="the photos that the poses were made from, or all of them scaled",
         )
     if found == expected:
         return posed
@@ -239,8 +247,8 @@ def _working_size(root: Path, photo: str, lens: Lens, downscale: int) -> tuple[i
     found = photo_size(shrunk, like=size)
     if not same_shape(found, size):
         raise SplatsegError(
-            f"{shrunk} is {found[0]}x{found[1]} but its photo is {size[0]}x{size[1]}; expected "
-            f"the photo at 1/{downscale}: make the folder again or remove it"
+            f"{shrunk} is {found[0]}x{found[1]} but its photo is {size[0]}x{size[1]}",
+            expected=f"the photo at 1/{downscale}: make the folder again or remove it",
         )
     return found
 

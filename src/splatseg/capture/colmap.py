@@ -56,8 +56,8 @@ def read_colmap(folder: Path, root: Path) -> Poses:
             photo = photo_path(f"{PHOTO_FOLDER}/{image.name}")
             if image.camera_id not in lenses:
                 raise SplatsegError(
-                    f"it was taken by camera {image.camera_id}, which the model does not have; "
-                    "export the COLMAP model again"
+                    f"it was taken by camera {image.camera_id}, which the model does not have",
+                    remedy="export the COLMAP model again",
                 )
             posed = PosedPhoto(photo, lenses[image.camera_id], _cam_from_world(image))
         if (root / photo).is_file():
@@ -72,7 +72,8 @@ def _cam_from_world(image: _Image) -> Float64[Tensor, "4 4"]:
     length = np.linalg.norm(quat)
     if not length > 0:
         raise SplatsegError(
-            f"its rotation is the quaternion {image.quat}; expected one of length 1"
+            f"its rotation is the quaternion {image.quat}",
+            expected="one of length 1",
         )
     pose = np.eye(4)
     # pycolmap's order is xyzw.
@@ -93,8 +94,8 @@ def _read(
     path = _find(folder, stem)
     if path is None:
         raise SplatsegError(
-            f"{folder} has no {stem}.bin or {stem}.txt; expected a COLMAP model with cameras, "
-            "images and points3D"
+            f"{folder} has no {stem}.bin or {stem}.txt",
+            expected="a COLMAP model with cameras, images and points3D",
         )
     try:
         with naming(str(path)):
@@ -102,7 +103,8 @@ def _read(
             return from_binary(data) if path.suffix == ".bin" else from_text(data.decode())
     except (struct.error, OverflowError, ValueError) as error:
         raise SplatsegError(
-            f"{path} is damaged ({error}); export the COLMAP model again"
+            f"{path} is damaged ({error})",
+            remedy="export the COLMAP model again",
         ) from error
 
 

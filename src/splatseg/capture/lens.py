@@ -47,18 +47,20 @@ class Lens:
         names = parameter_names(self.model)
         if len(names) != len(self.params):
             raise SplatsegError(
-                f"the {self.model} camera has {len(self.params)} parameters; expected "
-                f"{len(names)} ({', '.join(names)})"
+                f"the {self.model} camera has {len(self.params)} parameters",
+                expected=f"{len(names)} ({', '.join(names)})",
             )
         if not np.isfinite(self.params).all() or self.width <= 0 or self.height <= 0:
             raise SplatsegError(
                 f"the {self.model} camera has size {self.width}x{self.height} and parameters "
-                f"{self.params}; expected a positive size and finite numbers"
+                f"{self.params}",
+                expected="a positive size and finite numbers",
             )
         fx, fy, _, _ = self.pinhole()
         if fx <= 0 or fy <= 0:
             raise SplatsegError(
-                f"the {self.model} camera has focal length ({fx}, {fy}); expected positive pixels"
+                f"the {self.model} camera has focal length ({fx}, {fy})",
+                expected="positive pixels",
             )
 
     @property
@@ -156,8 +158,11 @@ def parameter_names(model: str) -> tuple[str, ...]:
         if len(camera.focal_length_idxs()) > 0:
             return tuple(camera.params_info.split(", "))
     raise SplatsegError(
-        f"the camera model is {model}; expected a model of COLMAP's that has a focal length, such "
-        "as PINHOLE, SIMPLE_RADIAL, OPENCV or OPENCV_FISHEYE"
+        f"the camera model is {model}",
+        expected=(
+            "a model of COLMAP's that has a focal length, such as PINHOLE, "
+            "SIMPLE_RADIAL, OPENCV or OPENCV_FISHEYE"
+        ),
     )
 
 

@@ -4,7 +4,6 @@
 beside `frames` hold for every frame that does not give its own.
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from splatseg.capture.points import NO_POINTS, read_ply
 from splatseg.capture.poses import PosedPhoto, Poses, missing_photo, naming, photo_path
 from splatseg.capture.split import Split
 from splatseg.errors import SplatsegError
+from splatseg.files import read_json
 
 OPENCV_AND_OPENGL = np.diag([1.0, -1.0, -1.0])  # turns the camera axes of one into the other's
 
@@ -57,19 +57,22 @@ def read_transforms(path: Path, root: Path) -> Poses:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise SplatsegError(f"{path} is not valid JSON ({error}); write it again") from error
+    data = read_json(path, "nerfstudio's transforms.json")
     frames = data.get("frames") if isinstance(data, dict) else None
     if not isinstance(frames, list) or not all(isinstance(entry, dict) for entry in frames):
-        raise SplatsegError(f"{path} has no list `frames`; expected nerfstudio's transforms.json")
+        raise SplatsegError(
+            f"{path} has no list `frames`",
+            expected="nerfstudio's transforms.json",
+        )
     return data
 
 
 def _find_photo(listed: Any, root: Path) -> str | None:
     if not isinstance(listed, str):
-        raise SplatsegError("it has no file_path; expected the photo's path")
+        raise SplatsegError(
+            "it has no file_path",
+            expected="the photo's path",
+        )
     candidates = (photo_path(listed + suffix) for suffix in PHOTO_SUFFIXES)
     return next((photo for photo in candidates if (root / photo).is_file()), None)
 
@@ -80,7 +83,10 @@ def _cam_from_world(values: dict[str, Any]) -> Float64[Tensor, "4 4"]:
     except (KeyError, TypeError, ValueError):
         world_from_cam = np.zeros(0)
     if world_from_cam.shape not in {(4, 4), (3, 4)}:
-        raise SplatsegError("it has no transform_matrix of 4 x 4 numbers; expected world_from_cam")
+        raise SplatsegError(
+            "it has no transform_matrix of 4 x 4 numbers",
+            expected="world_from_cam",
+        )
     rotation = OPENCV_AND_OPENGL @ world_from_cam[:3, :3].T
     pose = np.eye(4)
     pose[:3, :3] = rotation
@@ -95,7 +101,10 @@ def _lens(values: dict[str, Any], photo: Path) -> Lens:
         width, height = photo_size(photo)
     fx = _focal(values, "x", width)
     if fx is None:
-        raise SplatsegError("it has no focal length; expected fl_x or camera_angle_x")
+        raise SplatsegError(
+            "it has no focal length",
+            expected="fl_x or camera_angle_x",
+        )
     fy = _focal(values, "y", height)
     cx, cy = _number(values, "cx", width / 2), _number(values, "cy", height / 2)
     model, distortion = _distortion(values)
@@ -110,7 +119,10 @@ def _focal(values: dict[str, Any], axis: str, side: int) -> float | None:
         return None
     angle = _number(values, f"camera_angle_{axis}")
     if not 0 < angle < math.pi:
-        raise SplatsegError(f"its camera_angle_{axis} is {angle}; expected radians in (0, pi)")
+        raise SplatsegError(
+            f"its camera_angle_{axis} is {angle}",
+            expected="radians in (0, pi)",
+        )
     return side / 2 / math.tan(angle / 2)
 
 
@@ -123,8 +135,9 @@ def _distortion(values: dict[str, Any]) -> tuple[str, tuple[float, ...]]:
         return model, tuple(_number(values, key, 0.0) for key in FISHEYE_DISTORTION)
     if model not in PERSPECTIVE_MODELS:
         raise SplatsegError(
-            f"its camera_model is {model}; expected OPENCV, OPENCV_FISHEYE, PINHOLE or another "
-            "perspective model of COLMAP's; undistort the photos first"
+            f"its camera_model is {model}",
+            expected="OPENCV, OPENCV_FISHEYE, PINHOLE or another perspective model of COLMAP's",
+            remedy="undistort the photos first",
         )
     lower = tuple(_number(values, key, 0.0) for key in OPENCV_DISTORTION)
     higher = tuple(_number(values, key, 0.0) for key in HIGHER_DISTORTION)
@@ -136,7 +149,10 @@ def _distortion(values: dict[str, Any]) -> tuple[str, tuple[float, ...]]:
 def _number(values: dict[str, Any], key: str, default: float | None = None) -> float:
     value = values.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise SplatsegError(f"its {key} is {value!r}; expected a finite number")
+        raise SplatsegError(
+            f"its {key} is {value!r}",
+            expected="a finite number",
+        )
     return float(value)
 
 

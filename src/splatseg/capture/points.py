@@ -59,8 +59,10 @@ def read_ply(path: Path) -> Points:
         return Points(xyz, _colors(rows))
     except (OSError, ValueError) as error:
         raise SplatsegError(
-            f"{path} is not a usable point cloud ({error}); expected a PLY file that begins with "
-            "its vertices: x, y, z and perhaps red, green, blue"
+            f"{path} is not a usable point cloud ({error})",
+            expected=(
+                "a PLY file that begins with its vertices: x, y, z and perhaps red, green, blue"
+            ),
         ) from error
 
 
@@ -142,7 +144,7 @@ def _parse_header(header: str) -> tuple[str, int, list[tuple[str, str]]]:
             case ["property", *_] if len(elements) == 1:
                 raise ValueError(f"`{line}` is not a single number")
     if not byte_order or not elements or elements[0][0] != "vertex":
-        raise ValueError("its header gives no format, or another element than `vertex` first")
+        raise ValueError("its header gives no format, or another element than vertex first")
     return byte_order, elements[0][1], properties
 
 

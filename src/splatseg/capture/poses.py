@@ -46,7 +46,8 @@ def photo_path(text: str) -> str:
     path = posixpath.normpath(text.replace("\\", "/"))
     if path.startswith(("/", "../")) or PureWindowsPath(path).drive:
         raise SplatsegError(
-            f"the photo {text} lies outside the capture; expected a path relative to the capture"
+            f"the photo {text} lies outside the capture",
+            expected="a path relative to the capture",
         )
     return path
 

@@ -1,15 +1,16 @@
 """Which frames are held out for testing."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from splatseg.errors import SplatsegError
+from splatseg.files import read_json
 
 SPLIT_FILE = "split.json"
 HOLD_OUT_EVERY = 8  # the convention of Mip-NeRF 360, which most papers follow
+EXPECTED = '{"train": [frame names], "test": [frame names]}'
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +34,12 @@ def read_split(path: Path) -> Split | None:
     if not path.is_file():
         return None
     try:
-        data = json.loads(path.read_bytes())
+        data = read_json(path, EXPECTED)
         return Split(_names(data["train"]), _names(data["test"]), path.name)
     except (ValueError, KeyError, TypeError) as error:
         raise SplatsegError(
-            f"{path} is not a split ({error!r}); expected "
-            '{"train": [frame names], "test": [frame names]}'
+            f"{path} is not a split ({error!r})",
+            expected=EXPECTED,
         ) from error
 
 
@@ -48,14 +49,15 @@ def check_split(split: Split, names: Sequence[str]) -> None:
     if both:
         raise SplatsegError(
             f"{split.source} lists {both[0]} for training and for testing ({len(both)} such "
-            "frames); keep each frame in one of the lists"
+            "frames)",
+            remedy="keep each frame in one of the lists",
         )
     unknown = sorted((split.train | split.test) - set(names))
     if not split.train.intersection(names):
         hint = f" and names {unknown[0]}, which is no frame" if unknown else ""
         raise SplatsegError(
-            f"{split.source} leaves no frame to train on{hint}; expected frame names such as "
-            f"{min(names)}"
+            f"{split.source} leaves no frame to train on{hint}",
+            expected=f"frame names such as {min(names)}",
         )
     if unknown:
         logger.warning(

@@ -14,13 +14,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit status: 0, 2 for bad input, 3 nothing found, 130 after Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    from splatseg.cli.flags import spell_flags
     from splatseg.errors import SplatsegError
 
     try:
         command = _parse(arguments)
         return _run(command)
     except SplatsegError as error:
-        print(f"splatseg: {error}", file=sys.stderr)
+        print(f"splatseg: {spell_flags(str(error))}", file=sys.stderr)
         return error.exit_code
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
@@ -76,19 +77,18 @@ def _parse(arguments: list[str]) -> Any:
 
 
 def _run(command: Any) -> int:
-    import torch
-
     from splatseg.cli.output import Output
-    from splatseg.engine import library as engine
+    from splatseg.engine.threads import set_threads
     from splatseg.errors import SplatsegError
 
     threads = getattr(command, "threads", None)
     if threads is not None:
         if threads < 1:
-            raise SplatsegError(f"--threads is {threads}; expected at least 1")
-        torch.set_num_threads(threads)
-        if engine.is_available():
-            engine.set_threads(threads)
+            raise SplatsegError(
+                f"--threads is {threads}",
+                expected="at least 1",
+            )
+        set_threads(threads)
     out = Output(command.json)
     out.result(command.run(out))
     return 0

@@ -86,7 +86,10 @@ class Capture:
         video = open_video(self.photos)
         count = video.default_count() if self.frames is None else self.frames
         if count < 1:
-            raise SplatsegError(f"--frames is {count}; expected at least 1")
+            raise SplatsegError(
+                f"--frames is {count}",
+                expected="at least 1",
+            )
         out.say(f"the sharpest of {video.frames} frames, {count} in all")
         with out.progress("reading the video", video.frames) as line:
             return extract_frames(video, root, count, line.update)
@@ -119,8 +122,8 @@ def _refuse_other_poses(root: Path) -> None:
         poses.append(root / TRANSFORMS_FILE)
     if poses:
         raise SplatsegError(
-            f"{poses[0]} has poses that this command did not make; name another folder with -o, or "
-            "move them away"
+            f"{poses[0]} has poses that this command did not make",
+            remedy="name another folder with -o, or move them away",
         )
 
 

@@ -16,7 +16,7 @@ from splatseg.capture.resampling import resize
 from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
 from splatseg.files import replacing_folder, write_bytes
-from splatseg.masks.levels import Level
+from splatseg.masks.config import Level
 from splatseg.scene import Scene, load_scene, save_labels
 from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation import cluster_gaussians, render_labels

@@ -28,8 +28,10 @@ def choose_device(name: Device) -> torch.device:
         return torch.device("cpu")
     if not has_gpu:
         raise SplatsegError(
-            "torch finds no GPU; --device cuda needs an NVIDIA card, its driver, and a build of "
-            "torch for CUDA"
+            "torch finds no GPU",
+            remedy=(
+                "--device cuda needs an NVIDIA card, its driver, and a build of torch for CUDA"
+            ),
         )
     gsplat.library()
     return torch.device("cuda")

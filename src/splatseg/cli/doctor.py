@@ -10,7 +10,7 @@ import torch
 
 from splatseg.cli.device import choose_device
 from splatseg.cli.output import Output
-from splatseg.engine import library as engine
+from splatseg.engine import library
 from splatseg.errors import SplatsegError
 from splatseg.render import default_backend, gsplat
 
@@ -26,7 +26,7 @@ class Doctor:
 
     def run(self, out: Output) -> dict[str, Any]:
         """Look, and report."""
-        compiled = engine.is_available()
+        compiled = library.is_available()
         cuda = _cuda_state()
         report = {
             "splatseg": _version("splatseg"),
@@ -34,7 +34,7 @@ class Doctor:
             "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "packages": {name: _version(name) for name in REQUIRED},
             "torch_build": _torch_build(),
-            "backend": default_backend("cpu" if cuda["problem"] else "cuda"),
+            "backend": default_backend("cpu" if cuda["problem"] else "cuda").name,
             "native": _engine_state() if compiled else None,
             "cuda": cuda,
         }
@@ -67,9 +67,9 @@ def _version(package: str) -> str:
 
 def _engine_state() -> dict[str, Any]:
     return {
-        "instruction_set": engine.instruction_set(),
-        "instruction_sets": engine.instruction_sets(),
-        "threads": engine.threads(),
+        "instruction_set": library.instruction_set(),
+        "instruction_sets": library.instruction_sets(),
+        "threads": library.threads(),
     }
 
 

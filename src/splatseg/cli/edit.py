@@ -160,14 +160,17 @@ class Move(Edit):
 def refuse_foreign(folder: Path, scene: Path) -> None:
     """Raise if writing to `folder` would take the place of anything but an earlier edit."""
     if folder.resolve() == scene.resolve():
-        raise SplatsegError(f"-o is the scene itself, {scene}; give the folder of a new one")
+        raise SplatsegError(
+            f"-o is the scene itself, {scene}",
+            remedy="give the folder of a new one",
+        )
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     foreign = [name for name in found if name not in WRITTEN]
     if foreign or (found and EDITS not in load_scene(folder).config):
         what = foreign[0] if foreign else "a scene that no edit wrote"
         raise SplatsegError(
-            f"{folder} holds {what}, and an edit takes the place of the whole folder; choose a "
-            "new one with -o"
+            f"{folder} holds {what}, and an edit takes the place of the whole folder",
+            remedy="choose a new one with -o",
         )
 
 
@@ -195,7 +198,10 @@ def parse_color(text: str) -> Float[Tensor, "3"]:
     try:
         return torch.tensor(ImageColor.getrgb(text)[:3]) / 255
     except ValueError as error:
-        raise SplatsegError(f"--color {text} is no color; expected #rrggbb") from error
+        raise SplatsegError(
+            f"--color {text} is no color",
+            expected="#rrggbb",
+        ) from error
 
 
 def parse_rotation(text: str) -> Float[Tensor, "4"]:

@@ -1,6 +1,5 @@
 """`splatseg export`."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,10 +18,10 @@ from splatseg.export.boxes import boxes_around, boxes_of, write_boxes
 from splatseg.export.ids import write_ids, write_ids_ply
 from splatseg.export.mesh import NoSurface, object_mesh, write_mesh
 from splatseg.export.splats import write_splats
-from splatseg.files import cannot_read, replacing_folder
+from splatseg.files import read_json, replacing_folder
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
-from splatseg.masks.levels import Level
+from splatseg.masks.config import Level
 from splatseg.scene import Scene, load_scene
 from splatseg.segmentation.objects import Kind
 from splatseg.segmentation.selection import SELECTED
@@ -72,7 +71,10 @@ class Export:
         if self.per_object:
             return self._write_each(scene, format, out)
         if format == "mesh" and not self.object and not self.selection:
-            raise SplatsegError("a mesh is of an object; give --object ID or --selection PICK")
+            raise SplatsegError(
+                "a mesh is of an object",
+                remedy="give --object ID or --selection PICK",
+            )
         wanted = self._wanted(scene)
         FORMATS[format].write(self.output, wanted)
         size, count = self.output.stat().st_size, len(wanted.gaussians)
@@ -106,8 +108,8 @@ class Export:
             )
         if self.selection:
             raise SplatsegError(
-                "--per-object writes the objects of splatseg cluster; give --object or nothing in "
-                "place of --selection"
+                "--per-object writes the objects of splatseg cluster",
+                remedy="give --object or nothing in place of --selection",
             )
         _refuse_foreign_folder(self.output)
         wanted = self._wanted(scene)
@@ -147,13 +149,15 @@ class Export:
         format = self.format or next(iter(fitting), None)
         if format is None:
             raise SplatsegError(
-                f"{self.output} has no suffix that tells a format; expected one of "
-                f"{', '.join(sorted(suffixes))}"
+                f"{self.output} has no suffix that tells a format",
+                expected=f"one of {', '.join(sorted(suffixes))}",
             )
         if format not in fitting:
             raise SplatsegError(
-                f"{self.output} does not end with {' or '.join(SUFFIXES[format])}, as a file of "
-                f"the format {format} does; rename it or leave --format out"
+                f"{self.output} does not end with {' or '.join(SUFFIXES[format])}, as a "
+                "file of the "
+                f"format {format} does",
+                remedy="rename it or leave --format out",
             )
         return format
 
@@ -161,7 +165,8 @@ class Export:
         """Refuse to overwrite what the scene consists of."""
         if self.output.name in OF_SCENES and (self.output.parent / "manifest.json").exists():
             raise SplatsegError(
-                f"{self.output} belongs to a scene; give -o another name, or another folder"
+                f"{self.output} belongs to a scene",
+                remedy="give -o another name, or another folder",
             )
 
 
@@ -185,7 +190,10 @@ class ExportRequest:
             SplatsegError: there is none.
         """
         if not chosen.any():
-            raise SplatsegError("the selection holds no Gaussian; nothing is written")
+            raise SplatsegError(
+                "the selection holds no Gaussian",
+                remedy="nothing is written",
+            )
         return replace(
             self,
             gaussians=self.gaussians.select(chosen),
@@ -201,23 +209,25 @@ class ExportRequest:
         """
         if self.labels is None:
             raise SplatsegError(
-                f"{self.scene} has no objects yet; run splatseg cluster {self.scene} first"
+                f"{self.scene} has no objects yet",
+                remedy=f"run splatseg cluster {self.scene} first",
             )
         return self.labels
 
     def kinds(self) -> dict[int, Kind]:
         """Which objects are background, as far as the scene's object table tells."""
         path = self.scene / OBJECTS
-        try:
-            rows = json.loads(path.read_bytes())["objects"]
-            return {row["id"]: row["kind"] for row in rows}
-        except FileNotFoundError:
+        if not path.exists():
             return {}
-        except OSError as error:
-            raise cannot_read(path, error) from error
-        except (ValueError, KeyError, TypeError) as error:
+        expected = "the object table that splatseg cluster wrote"
+        content = read_json(path, expected)
+        try:
+            return {row["id"]: row["kind"] for row in content["objects"]}
+        except (KeyError, TypeError) as error:
             raise SplatsegError(
-                f"{path} is no object table ({error}); run splatseg cluster {self.scene} again"
+                f"{path} is no object table ({error})",
+                expected=expected,
+                remedy=f"run splatseg cluster {self.scene} again",
             ) from error
 
 
@@ -280,8 +290,10 @@ def _refuse_foreign_folder(folder: Path) -> None:
         stem, dot, rest = path.name.partition(".")
         if not (stem.isdecimal() and dot + rest in suffixes and path.is_file()):
             raise SplatsegError(
-                f"{folder} holds {path.name}, which is no exported object, and would be replaced "
-                "as a whole; give -o a new folder"
+                f"{folder} holds {path.name}, which is no exported object, and would be "
+                "replaced as a "
+                "whole",
+                remedy="give -o a new folder",
             )
 
 
@@ -290,6 +302,6 @@ def refuse_full_folder(folder: Path) -> None:
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     if found:
         raise SplatsegError(
-            f"{folder} holds {found[0].name}, and masks take the place of the whole folder; give "
-            "-o a new one"
+            f"{folder} holds {found[0].name}, and masks take the place of the whole folder",
+            remedy="give -o a new one",
         )

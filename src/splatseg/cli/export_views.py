@@ -53,7 +53,10 @@ class ViewFlags:
         They are as large as the first working image.
         """
         if self.views < 1:
-            raise SplatsegError(f"--views is {self.views}; expected at least 1")
+            raise SplatsegError(
+                f"--views is {self.views}",
+                expected="at least 1",
+            )
         training = [frame.camera for frame in scene.frames if not frame.is_test]
         size = training[0].width, training[0].height
         if self.path == "flight":
@@ -144,7 +147,8 @@ def known_objects(scene: Scene, folder: Path) -> list[int]:
     ids = [] if scene.labels is None else torch.unique(scene.labels[scene.labels > 0]).tolist()
     if not ids:
         raise SplatsegError(
-            f"{folder} has no objects yet; run splatseg cluster {folder} first, or give --selection"
+            f"{folder} has no objects yet",
+            remedy=f"run splatseg cluster {folder} first, or give --selection",
         )
     return ids
 
@@ -159,7 +163,10 @@ def _write_video(
     out: Output,
 ) -> dict[str, Any]:
     if flags.path == "photos":
-        raise SplatsegError("a video is of a turntable or a flight; the photos are not in order")
+        raise SplatsegError(
+            "a video is of a turntable or a flight",
+            remedy="the photos are not in order",
+        )
     if not objects and not selections:
         if flags.in_scene:
             raise SplatsegError("--in-scene needs an object: --object ID or --selection PICK")

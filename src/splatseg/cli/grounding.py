@@ -44,8 +44,9 @@ class GroundingFlags:
         """A file of boxes, else the detector: the default one if none is named."""
         if self.boxes is not None and (self.detector or self.min_score is not None):
             raise SplatsegError(
-                "--boxes are what a detector found, so --detector and --min-score do not go with "
-                "it; leave them or --boxes away"
+                "--boxes are what a detector found, so --detector and --min-score do "
+                "not go with it",
+                remedy="leave them or --boxes away",
             )
         if self.boxes is not None:
             return BoxFile(self.boxes, photo_sizes(scene.frames))

@@ -13,7 +13,8 @@ from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output, ProgressLine
 from splatseg.errors import SplatsegError
 from splatseg.geometry.gaussians import Gaussians
-from splatseg.lifting import STAGES, LiftConfig, Report
+from splatseg.lifting import Report
+from splatseg.lifting.config import STAGES, LiftConfig
 from splatseg.masks import Level, open_masks
 from splatseg.scene import Scene, load_scene, read_ply, save_scene
 from splatseg.training import PRESETS, TrainConfig, contrast_features, lift_features
@@ -64,7 +65,8 @@ class Lift:
         folder = self.output or self.capture / "splatseg"
         if (folder / "manifest.json").exists() and not self.restart:
             raise SplatsegError(
-                f"{folder} holds a scene already; choose another -o, or --restart to replace it"
+                f"{folder} holds a scene already",
+                remedy="choose another -o, or --restart to replace it",
             )
         gaussians, downscale = self._gaussians()
         capture = load_capture(self.capture, downscale=downscale, poses=self.poses)

@@ -24,7 +24,8 @@ from splatseg.errors import SplatsegError
 from splatseg.files import replacing_file, replacing_folder
 from splatseg.masks import MaskSet, Segments, open_masks, write_segments
 from splatseg.masks.formats import Photo, read_masks
-from splatseg.masks.generation.generate import GenerationConfig, generate_masks
+from splatseg.masks.generation.config import GenerationConfig
+from splatseg.masks.generation.generate import generate_masks
 from splatseg.masks.provenance import Provenance, finished, provenance_files
 from splatseg.masks.statistics import mask_statistics
 from splatseg.models.segmenter import Segmenter
@@ -115,21 +116,27 @@ class Masks:
     def _check_flags(self) -> None:
         name = self.name
         if name is not None and (Path(name).parts != (name,) or name.startswith(".")):
-            raise SplatsegError(f"--name is {name!r}; expected a folder's name, as in sam-vit-base")
+            raise SplatsegError(
+                f"--name is {name!r}",
+                expected="a folder's name, as in sam-vit-base",
+            )
         if self.source is None and self.format is not None:
             raise SplatsegError(
-                f"--format {self.format} says what --import reads, but nothing is imported; add "
-                "--import FILE_OR_FOLDER"
+                f"--format {self.format} says what --import reads, but nothing is imported",
+                remedy="add --import FILE_OR_FOLDER",
             )
         if self.source is not None and self._says_how_to_make:
             raise SplatsegError(
                 "--import reads masks that another tool made, so --model, --all, --restart and the "
-                "settings of a model have no meaning beside it; leave out one or the other"
+                "settings of a model have no meaning beside it",
+                remedy="leave out one or the other",
             )
         if self.device == "cuda" and not torch.cuda.is_available():
             raise SplatsegError(
-                "torch finds no GPU; --device cuda needs an NVIDIA card, its driver, and a build "
-                "of torch for CUDA"
+                "torch finds no GPU",
+                remedy=(
+                    "--device cuda needs an NVIDIA card, its driver, and a build of torch for CUDA"
+                ),
             )
 
     @property
@@ -149,14 +156,19 @@ class Masks:
         sets, masks = _sets(self.capture), self.capture / "masks"
         if not sets:
             raise SplatsegError(
-                f"{masks} holds no mask set yet; make one with splatseg masks {self.capture}"
+                f"{masks} holds no mask set yet",
+                remedy=f"make one with splatseg masks {self.capture}",
             )
         if self.name is None and len(sets) > 1:
             raise SplatsegError(
-                f"{masks} holds {len(sets)} mask sets ({', '.join(sets)}); choose one with --name"
+                f"{masks} holds {len(sets)} mask sets ({', '.join(sets)})",
+                remedy="choose one with --name",
             )
         if self.name not in (None, *sets):
-            raise SplatsegError(f"{masks} has no mask set {self.name}; it has {', '.join(sets)}")
+            raise SplatsegError(
+                f"{masks} has no mask set {self.name}",
+                remedy=f"it has {', '.join(sets)}",
+            )
         return self._folder(sets[0])
 
     def _folder(self, default_name: str) -> Path:
@@ -213,7 +225,8 @@ class Masks:
         folder = self._folder(found.format)
         if folder.exists():
             raise SplatsegError(
-                f"{folder} is there already; name another set with --name, or remove it"
+                f"{folder} is there already",
+                remedy="name another set with --name, or remove it",
             )
         run = _Run({})
         with replacing_folder(folder) as new, out.progress("importing", len(found)) as line:
@@ -381,8 +394,11 @@ def _unposed(root: Path, out: Output) -> dict[str, _Source]:
     folder = root / PHOTO_FOLDER
     if not folder.is_dir():
         raise SplatsegError(
-            f"{root} has no folder {PHOTO_FOLDER}; expected a capture: photos in {folder}, which "
-            "splatseg capture makes of other folders and of videos"
+            f"{root} has no folder {PHOTO_FOLDER}",
+            expected=(
+                f"a capture: photos in {folder}, which splatseg capture makes of other "
+                "folders and of videos"
+            ),
         )
     sources: dict[str, _Source] = {}
     reasons = []
@@ -398,7 +414,8 @@ def _unposed(root: Path, out: Output) -> dict[str, _Source]:
         if twin is not source:
             raise SplatsegError(
                 f"{twin.path} and {path.name} would both have the masks of the frame "
-                f"{frame_name(name)}; remove or rename one"
+                f"{frame_name(name)}",
+                remedy="remove or rename one",
             )
     if not sources:
         reason = f": {reasons[0]}" if reasons else "; put the photos there"

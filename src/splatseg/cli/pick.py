@@ -18,7 +18,7 @@ from splatseg.cli.text import TextFlags
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder, write_bytes
 from splatseg.masks import read_label_map
-from splatseg.masks.levels import Level
+from splatseg.masks.config import Level
 from splatseg.scene import Scene, load_scene, write_ply
 from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation import (
@@ -98,7 +98,10 @@ class Pick:
     def run(self, out: Output) -> dict[str, Any]:
         """Write masks, Gaussians and an overview; of many objects, label maps."""
         if not -1 <= self.threshold <= 1:
-            raise SplatsegError(f"--threshold is {self.threshold}; expected a cosine in [-1, 1]")
+            raise SplatsegError(
+                f"--threshold is {self.threshold}",
+                expected="a cosine in [-1, 1]",
+            )
         device = choose_device(self.device)
         scene = load_scene(self.scene).to(device)
         asked = prompts_for(
@@ -170,8 +173,11 @@ class Pick:
                     selection = earlier
         if selection is None:
             raise SplatsegError(
-                "nothing is picked; expected --at FRAME:X,Y, another prompt (--text, --box, "
-                "--scribble, --mask, --gaussian, --points), or --add with an earlier pick"
+                "nothing is picked",
+                expected=(
+                    "--at FRAME:X,Y, another prompt (--text, --box, --scribble, --mask, "
+                    "--gaussian, --points), or --add with an earlier pick"
+                ),
             )
         return grow(selection, picker.scene.gaussians, self.grow)
 
@@ -194,13 +200,17 @@ class Pick:
         """The prompts of many objects, from a file or from words."""
         if asked.positive or asked.negative or self.add or self.subtract or self.intersect:
             raise SplatsegError(
-                "--points and several --text select many objects, and no other prompt goes with "
-                "them; put all prompts into the file of --points"
+                "--points and several --text select many objects, and no other prompt "
+                "goes with them",
+                remedy="put all prompts into the file of --points",
             )
         if self.points is None:
             return {words: asked.with_words(words, found) for words, found in answers.items()}
         if answers:
-            raise SplatsegError("--points and --text do not go together; pick once with each")
+            raise SplatsegError(
+                "--points and --text do not go together",
+                remedy="pick once with each",
+            )
         return read_objects(self.points, self.level)
 
     def _pick_many(
@@ -240,14 +250,18 @@ class Pick:
         """Where to write; refuses to put a pick in the place of anything but a pick."""
         is_folder_name = Path(self.name).parts == (self.name,) and self.name != ".."
         if self.output is None and not is_folder_name:
-            raise SplatsegError(f"--name is {self.name!r}; expected a folder's name, as in cup")
+            raise SplatsegError(
+                f"--name is {self.name!r}",
+                expected="a folder's name, as in cup",
+            )
         folder = self.output or self.scene / "picks" / self.name
         found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         foreign = [name for name in found if name not in WRITTEN and not name.startswith(".")]
         if foreign:
             raise SplatsegError(
                 f"{folder} holds {min(foreign)}, which is no part of a pick, and a pick takes the "
-                "place of the whole folder; choose a new one with -o or --name"
+                "place of the whole folder",
+                remedy="choose a new one with -o or --name",
             )
         return folder
 

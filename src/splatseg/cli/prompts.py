@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from splatseg.errors import SplatsegError
-from splatseg.evaluation.truth import read_json
+from splatseg.files import read_json
 from splatseg.masks import read_label_map
-from splatseg.masks.levels import LEVELS, Level
+from splatseg.masks.config import LEVELS, Level
 from splatseg.segmentation import (
     BoxPrompt,
     GaussianPrompt,
@@ -24,6 +24,7 @@ from splatseg.segmentation import (
 from splatseg.text import GroundingVote
 
 NUMBER = r"\d+(?:\.\d*)?"
+EXPECTED = 'the prompts of objects by name: {"cup": {"at": ["frame_00012:320,240"]}, ...}'
 KINDS = ("at", "not_at", "box", "scribble", "mask", "gaussian")  # of an object in a file
 
 
@@ -97,24 +98,32 @@ def read_objects(path: Path, level: Level) -> dict[str, PromptSet]:
     Each is {"at": ["FRAME:X,Y"], "not_at": [...], "box": [...], "scribble": [...], "mask": [...],
     "gaussian": [ID]}, all of them optional, and "level".
     """
-    content = read_json(path)
+    content = read_json(path, EXPECTED)
     if not isinstance(content, Mapping) or not content:
         raise SplatsegError(
-            f'{path} lists no objects; expected {{"cup": {{"at": ["frame_00012:320,240"]}}, ...}}'
+            f"{path} lists no objects",
+            expected=EXPECTED,
         )
     return {str(name): _object(path, str(name), entry, level) for name, entry in content.items()}
 
 
 def _object(path: Path, name: str, entry: Any, level: Level) -> PromptSet:
     if not isinstance(entry, Mapping):
-        raise SplatsegError(f'{path}: {name} is no object; expected {{"at": ["FRAME:X,Y"]}}')
+        raise SplatsegError(
+            f"{path}: {name} is no object",
+            expected='{"at": ["FRAME:X,Y"]}',
+        )
     unknown = [key for key in entry if key not in (*KINDS, "level")]
     if unknown:
         expected = ", ".join((*KINDS, "level"))
-        raise SplatsegError(f"{path}: {name} has {unknown[0]!r}; expected {expected}")
+        raise SplatsegError(
+            f"{path}: {name} has {unknown[0]!r}",
+            expected=f"{expected}",
+        )
     if entry.get("level", level) not in LEVELS:
         raise SplatsegError(
-            f"{path}: {name} has level {entry['level']!r}; expected {', '.join(LEVELS)}"
+            f"{path}: {name} has level {entry['level']!r}",
+            expected=f"{', '.join(LEVELS)}",
         )
     for kind in KINDS:
         wanted = int if kind == "gaussian" else str
@@ -126,7 +135,10 @@ def _object(path: Path, name: str, entry: Any, level: Level) -> PromptSet:
         **{kind: entry.get(kind, []) for kind in KINDS}, level=entry.get("level", level)
     )
     if not asked.positive:
-        raise SplatsegError(f"{path}: {name} has no prompt for what to select; give it an `at`")
+        raise SplatsegError(
+            f"{path}: {name} has no prompt for what to select",
+            remedy="give it an at",
+        )
     return asked
 
 

@@ -15,7 +15,7 @@ from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
 from splatseg.masks import read_label_map
-from splatseg.masks.levels import Level
+from splatseg.masks.config import Level
 from splatseg.render import project
 from splatseg.scene import Scene, load_scene
 from splatseg.scene.photos import photo_path, rendered_color
@@ -117,7 +117,10 @@ def _painter(kind: Kind, scene: Scene, folder: Path, pick: str | None) -> Callab
     if kind == "clusters":
         labels = scene.labels
         if labels is None:
-            raise SplatsegError(f"{folder} has no objects yet; run splatseg cluster {folder} first")
+            raise SplatsegError(
+                f"{folder} has no objects yet",
+                remedy=f"run splatseg cluster {folder} first",
+            )
         count = int(labels.max())
         return lambda frame: paint_labels(
             render_labels(scene.gaussians, labels, frame).cpu().numpy(), count
@@ -129,7 +132,8 @@ def _undistorted_photo(scene: Scene, frame: Frame) -> RGB:
     path = photo_path(scene, frame)
     if path is None:
         raise SplatsegError(
-            f"{scene.capture} has no photo {frame.photo} any more; leave photo out of --kinds"
+            f"{scene.capture} has no photo {frame.photo} any more",
+            remedy="leave photo out of --kinds",
         )
     pixels = read_photo(path, like=(frame.lens.width, frame.lens.height))
     return frame.lens.warp_to_undistorted(pixels, frame.camera, nearest=False)
@@ -141,7 +145,10 @@ def _feature_colors(scene: Scene) -> FeatureColors:
     Fitted to regions rather than pixels, or walls and floor would take all the colors.
     """
     if scene.gaussians.features.shape[1] == 0:
-        raise SplatsegError("the scene has no segmentation features to render; train with masks")
+        raise SplatsegError(
+            "the scene has no segmentation features to render",
+            remedy="train with masks",
+        )
     frames = scene.frames
     chosen = np.linspace(0, len(frames) - 1, min(PALETTE_VIEWS, len(frames))).astype(int)
     samples = []
@@ -156,7 +163,10 @@ def _picked(scene: Scene, folder: Path, pick: str | None, frame: Frame) -> RGB:
         raise SplatsegError("--kinds pick needs --pick NAME, the name of a pick")
     path = folder / "picks" / pick / "masks" / f"{frame.name}.png"
     if not path.is_file():
-        raise SplatsegError(f"there is no {path}; run splatseg pick {folder} --name {pick} first")
+        raise SplatsegError(
+            f"there is no {path}",
+            remedy=f"run splatseg pick {folder} --name {pick} first",
+        )
     mask = read_label_map(path)
     working = frame.lens.warp_to_undistorted(mask, frame.camera, nearest=True) > 0
     return highlight(rendered_color(scene, frame), working)

@@ -24,8 +24,11 @@ def find_selection(name: str, folder: Path) -> Path:
         if place.is_file():
             return place
     raise SplatsegError(
-        f"there is no pick {name}; expected a selection.safetensors, the folder of a pick, or "
-        f"the name of one in {folder / 'picks'}"
+        f"there is no pick {name}",
+        expected=(
+            "a selection.safetensors, the folder of a pick, or the name of one in "
+            f"{folder / 'picks'}"
+        ),
     )
 
 
@@ -39,8 +42,11 @@ def union_weights(
     """
     if not objects and not selections:
         raise SplatsegError(
-            "nothing is selected; expected --object ID, as splatseg cluster lists them, or "
-            "--selection with the name of a pick"
+            "nothing is selected",
+            expected=(
+                "--object ID, as splatseg cluster lists them, or --selection with the name "
+                "of a pick"
+            ),
         )
     weights = torch.zeros(len(scene.gaussians), device=scene.gaussians.means.device)
     for number in objects:
@@ -55,12 +61,13 @@ def object_weights(scene: Scene, folder: Path, number: int) -> Float[Tensor, " n
     """1 for the Gaussians of the object of that id, else 0; a sentence if there is none."""
     if scene.labels is None:
         raise SplatsegError(
-            f"{folder} has no objects yet, so no object {number}; run splatseg cluster {folder} "
-            "first, or give --selection"
+            f"{folder} has no objects yet, so no object {number}",
+            remedy=f"run splatseg cluster {folder} first, or give --selection",
         )
     known = torch.unique(scene.labels[scene.labels > 0]).tolist()
     if number not in known:
         raise SplatsegError(
-            f"{folder} has no object {number}; it has {', '.join(map(str, known)) or 'none'}"
+            f"{folder} has no object {number}",
+            remedy=f"it has {', '.join(map(str, known)) or 'none'}",
         )
     return (scene.labels == number).float()

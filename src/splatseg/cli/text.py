@@ -13,7 +13,7 @@ from splatseg.capture import Frame
 from splatseg.cli.grounding import GroundingFlags
 from splatseg.cli.output import Output
 from splatseg.errors import NothingFound
-from splatseg.masks.levels import Level
+from splatseg.masks.config import Level
 from splatseg.scene import Scene
 from splatseg.scene.photos import photo_or_render, render_as_photo
 from splatseg.segmentation import Picker
@@ -114,6 +114,7 @@ def _frames_with_boxes(boxes: BoxFile, prompts: Sequence[str]) -> list[str]:
     if not frames:
         known = ", ".join(boxes.prompts) or "nothing"
         raise NothingFound(
-            f"{boxes.name} has no box of {' or '.join(map(repr, prompts))}; it has boxes of {known}"
+            f"{boxes.name} has no box of {' or '.join(map(repr, prompts))}",
+            remedy=f"it has boxes of {known}",
         )
     return list(frames)

@@ -169,5 +169,8 @@ def preset_config(arguments: list[str]) -> TrainConfig:
         elif argument.startswith("--preset="):
             name = argument.removeprefix("--preset=")
     if name not in PRESETS:
-        raise SplatsegError(f"there is no preset {name}; choose from {', '.join(PRESETS)}")
+        raise SplatsegError(
+            f"there is no preset {name}",
+            remedy=f"choose from {', '.join(PRESETS)}",
+        )
     return PRESETS[name]

@@ -30,9 +30,15 @@ def recolor_gaussians(
         SplatsegError: a strength or a color outside [0, 1].
     """
     if not bool(((color >= 0) & (color <= 1)).all()):
-        raise SplatsegError(f"the color is {color.tolist()}; expected RGB from 0 to 1")
+        raise SplatsegError(
+            f"the color is {color.tolist()}",
+            expected="RGB from 0 to 1",
+        )
     if not 0 <= strength <= 1:
-        raise SplatsegError(f"the strength is {strength}; expected a share from 0 to 1")
+        raise SplatsegError(
+            f"the strength is {strength}",
+            expected="a share from 0 to 1",
+        )
     target = torch.zeros_like(gaussians.sh[0])
     target[0] = (color.to(target) - 0.5) / SH_DC
     mixed = torch.lerp(gaussians.sh, target.expand_as(gaussians.sh), strength)

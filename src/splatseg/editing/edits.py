@@ -32,7 +32,8 @@ def remove(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
     stays = _stays(scene, weights)
     if not bool(stays.any()):
         raise SplatsegError(
-            f"all {len(stays)} Gaussians of the scene would go; select less, or extract"
+            f"all {len(stays)} Gaussians of the scene would go",
+            remedy="select less, or extract",
         )
     return scene.select(stays)
 
@@ -72,7 +73,10 @@ def move(
 def _selected(weights: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
     selected = weights >= SELECTED
     if not bool(selected.any()):
-        raise SplatsegError("no Gaussian belongs to the selection by half or more; pick anew")
+        raise SplatsegError(
+            "no Gaussian belongs to the selection by half or more",
+            remedy="pick anew",
+        )
     return selected
 
 

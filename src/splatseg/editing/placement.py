@@ -53,8 +53,17 @@ def _refuse_unsound(rotation: Tensor, translation: Tensor, scale: float, center:
     given = {"rotation": rotation, "translation": translation, "center": center}
     for name, values in given.items():
         if not bool(values.isfinite().all()):
-            raise SplatsegError(f"the {name} is {values.tolist()}; expected finite numbers")
+            raise SplatsegError(
+                f"the {name} is {values.tolist()}",
+                expected="finite numbers",
+            )
     if not bool(rotation.any()):
-        raise SplatsegError("the rotation is a quaternion of length 0; expected w x y z")
+        raise SplatsegError(
+            "the rotation is a quaternion of length 0",
+            expected="w x y z",
+        )
     if not (0 < scale < math.inf):
-        raise SplatsegError(f"the scale is {scale}; expected a positive number")
+        raise SplatsegError(
+            f"the scale is {scale}",
+            expected="a positive number",
+        )

@@ -97,13 +97,17 @@ def library() -> ctypes.CDLL:
     path = find_library()
     if path is None:
         raise SplatsegError(
-            "the native engine was not compiled with this installation; reinstall splatseg "
-            "where a C++ compiler is available, or render with the reference backend"
+            "the native engine was not compiled with this installation",
+            remedy=(
+                "reinstall splatseg where a C++ compiler is available, or render with the "
+                "reference backend"
+            ),
         )
     lib = ctypes.CDLL(str(path))
     if lib.splatseg_abi() != ABI:
         raise SplatsegError(
-            f"{path.name} has ABI {lib.splatseg_abi()}, expected {ABI}; reinstall splatseg"
+            f"{path.name} has ABI {lib.splatseg_abi()}, expected {ABI}",
+            remedy="reinstall splatseg",
         )
     lib.splatseg_instruction_sets.restype = ctypes.c_char_p
     lib.splatseg_instruction_set.restype = ctypes.c_char_p
@@ -156,8 +160,8 @@ def use_instruction_set(name: str) -> None:
     """Run kernels compiled for `name`, one of `instruction_sets()`, from now on."""
     if library().splatseg_use_instruction_set(name.encode()) != 0:
         raise SplatsegError(
-            f"instruction set {name} is not available here; "
-            f"this machine runs {', '.join(instruction_sets())}"
+            f"instruction set {name} is not available here",
+            remedy=f"this machine runs {', '.join(instruction_sets())}",
         )
 
 

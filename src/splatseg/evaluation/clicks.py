@@ -12,7 +12,8 @@ from jaxtyping import Bool
 from scipy import ndimage
 
 from splatseg.errors import SplatsegError
-from splatseg.evaluation.truth import MIN_TRUTH_PIXELS, Truth, read_json
+from splatseg.evaluation.truth import MIN_TRUTH_PIXELS, Truth
+from splatseg.files import read_json
 
 CLICKS_PER_OBJECT = 3  # of click3
 CLICKS_PER_OBJECT_RANDOM = 5
@@ -37,8 +38,9 @@ def click_queries(truth: Truth, photo_sizes: Sizes) -> list[Query]:
     """The clicks of `click`; `truth` and `photo_sizes` are those of the training views."""
     if not truth.maps:
         raise SplatsegError(
-            "no training view has ground truth in gt_instances/, so the protocol click has nothing "
-            "to click on; use --protocol click3, whose clicks are in prompts.json"
+            "no training view has ground truth in gt_instances/, so the protocol click has "
+            "nothing to click on",
+            remedy="use `protocol` click3, whose clicks are in prompts.json",
         )
     largest: dict[int, tuple[int, str]] = {}
     for frame in truth.maps:
@@ -90,13 +92,13 @@ def click3_queries(capture_root: Path, names: Mapping[int, str], photo_sizes: Si
     The file lists [{"id", "clicks": [{"view", "x", "y"}]}]; x and y count whole pixels from 0.
     """
     path = capture_root / "prompts.json"
-    clicks = _parse_prompts(path, read_json(path))
+    clicks = _parse_prompts(path, read_json(path, "the clicks of a capture with ground truth"))
     for object_id, name in names.items():
         n_clicks = sum(click.object_id == object_id for click in clicks)
         if n_clicks != CLICKS_PER_OBJECT:
             raise SplatsegError(
-                f"{path} has {n_clicks} clicks for object {object_id} ({name}); "
-                f"expected {CLICKS_PER_OBJECT}"
+                f"{path} has {n_clicks} clicks for object {object_id} ({name})",
+                expected=f"{CLICKS_PER_OBJECT}",
             )
     for click in clicks:
         if click.object_id not in names:
@@ -146,6 +148,6 @@ def _parse_prompts(path: Path, data: Any) -> list[Query]:
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise SplatsegError(
-            f'{path} does not list clicks; expected [{{"id": 1, "clicks": [{{"view": "frame", '
-            '"x": 0, "y": 0}]}]'
+            f"{path} does not list clicks",
+            expected='[{"id": 1, "clicks": [{"view": "frame", "x": 0, "y": 0}]}]',
         ) from error

@@ -54,8 +54,8 @@ def open_3d_ovs(folder: Path, frames: Sequence[Frame]) -> PromptTruth:
     unnamed, unseen = found.difference(classes), set(classes) - found
     if unseen == set(classes):
         raise SplatsegError(
-            f"{folder} has a mask of none of the classes in {CLASSES_FILE}; expected files such as "
-            f"<frame>/{classes[0]}.png"
+            f"{folder} has a mask of none of the classes in {CLASSES_FILE}",
+            expected=f"files such as <frame>/{classes[0]}.png",
         )
     if unnamed:
         log.warning("left out, for %s does not name it: %s", CLASSES_FILE, _listed(unnamed))
@@ -75,13 +75,16 @@ def _open_views(
     """The mask files of each view by the names of their prompts, in the scene's order of frames."""
     if not root.is_dir():
         raise SplatsegError(
-            f"there is no folder {root}; this protocol reads {layout} there, or in the folder "
-            "given with --truth"
+            f"there is no folder {root}",
+            remedy=f"this protocol reads {layout} there, or in the folder given with `truth`",
         )
     folders = {path.relative_to(root).as_posix(): path for path in _view_folders(root)}
     files = {name: sorted(path.glob("*.png")) for name, path in folders.items()}
     if not any(files.values()):
-        raise SplatsegError(f"{root} holds no true masks; expected {layout}")
+        raise SplatsegError(
+            f"{root} holds no true masks",
+            expected=f"{layout}",
+        )
     folder_of = _folders_by_frame(root, sorted(folders), frames, may_be_numbered)
     return {
         frame.name: {path.stem: path for path in files[folder_of[frame.name]]}
@@ -113,13 +116,14 @@ def _folders_by_frame(
     for name, found in matches.items():
         if not found:
             raise SplatsegError(
-                f"{root / name} is named like no frame of the scene; expected a frame such as "
-                f"{frames[0].name}"
+                f"{root / name} is named like no frame of the scene",
+                expected=f"a frame such as {frames[0].name}",
             )
         if len(found) > 1 or found[0] in folder_of:
             raise SplatsegError(
                 f"{root / name} is one of several folders or frames that are called "
-                f"{found[0].rpartition('/')[2]}; give each folder its frame's whole name"
+                f"{found[0].rpartition('/')[2]}",
+                remedy="give each folder its frame's whole name",
             )
         folder_of[found[0]] = name
     return folder_of
@@ -138,9 +142,11 @@ def _numbered(root: Path, names: list[str], frames: Sequence[Frame]) -> dict[str
     if highest != len(test) - 1:
         raise SplatsegError(
             f"{root} numbers its views up to {highest}, but the scene holds out {len(test)} "
-            "frames, which the numbers count from 0; train with the data set's own split in "
-            "split.json, name the folders after frames, or add an empty folder for a last view "
-            "without masks"
+            "frames, which the numbers count from 0",
+            remedy=(
+                "train with the data set's own split in split.json, name the folders after "
+                "frames, or add an empty folder for a last view without masks"
+            ),
         )
     return {test[int(name)]: name for name in names}
 
@@ -150,11 +156,15 @@ def _read_classes(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise SplatsegError(
-            f"{path} cannot be read ({error}); expected the names of the classes, one a line"
+            f"{path} cannot be read ({error})",
+            expected="the names of the classes, one a line",
         ) from error
     classes = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not classes:
-        raise SplatsegError(f"{path} names no class; expected one a line")
+        raise SplatsegError(
+            f"{path} names no class",
+            expected="one a line",
+        )
     return classes
 
 

@@ -56,14 +56,15 @@ def evaluate(
         if grounder is None:
             raise SplatsegError(
                 f"the protocol {protocol} needs what finds its prompts in the first view that has "
-                "truth: --detector MODEL, --boxes FILE, or --grounding FOLDER with masks "
+                "truth: `detector` MODEL, `boxes` FILE, or `grounding` FOLDER with masks "
                 "<prompt>.png"
             )
         return run_text(scene, capture.root, protocol, truth, grounder, on_grounded)
     if truth is not None or grounder is not None:
         raise SplatsegError(
-            "--truth and what finds prompts (--detector, --boxes, --grounding) are for the "
-            f"protocols text and 3d-ovs; the truth for {protocol} is in the capture"
+            "`truth` and what finds prompts (`detector`, `boxes`, `grounding`) are for the "
+            "protocols text and 3d-ovs",
+            remedy=f"the truth for {protocol} is in the capture",
         )
     if protocol == "nvs":
         return nvs_report(score_nvs(_test_photos(scene, capture)))
@@ -87,7 +88,8 @@ def _labels(scene: Scene, root: Path, protocol: LabelProtocol) -> dict[str, Any]
     labels = scene.labels
     if labels is None:
         raise SplatsegError(
-            "the scene has no objects yet; run splatseg cluster on it before this protocol"
+            "the scene has no objects yet",
+            remedy="run splatseg cluster on it before this protocol",
         )
     test = {frame.name: frame for frame in frames_of(scene, is_test=True)}
     truth = load_truth(root, photo_sizes(test.values()))

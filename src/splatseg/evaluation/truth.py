@@ -8,17 +8,16 @@ has points on the objects in the capture's world: `xyz_clean` [n, 3], `label` [n
 and `outlier` [n] (bool). Sizes are (width, height), as in `Camera` and Pillow.
 """
 
-import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt
 
 from splatseg.errors import SplatsegError
+from splatseg.files import read_json
 from splatseg.masks import check_size, read_label_map
 
 MIN_TRUTH_PIXELS = 50  # fewer, and the true outline itself is a guess
@@ -80,12 +79,14 @@ def load_boxes(capture_root: Path) -> dict[int, Box]:
             xyz, labels, is_outlier = (arrays[k] for k in ("xyz_clean", "label", "outlier"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise SplatsegError(
-            f"{path} cannot be read ({error}); expected the arrays xyz_clean, label and outlier"
+            f"{path} cannot be read ({error})",
+            expected="the arrays xyz_clean, label and outlier",
         ) from error
     if xyz.shape != (len(labels), 3) or is_outlier.shape != labels.shape:
         raise SplatsegError(
             f"{path} has xyz_clean {xyz.shape}, label {labels.shape} and outlier "
-            f"{is_outlier.shape}; expected (n, 3), (n,) and (n,)"
+            f"{is_outlier.shape}",
+            expected="(n, 3), (n,) and (n,)",
         )
     xyz, labels = xyz[~is_outlier.astype(bool)], labels[~is_outlier.astype(bool)]
     return {
@@ -95,28 +96,22 @@ def load_boxes(capture_root: Path) -> dict[int, Box]:
     }
 
 
-def read_json(path: Path) -> Any:
-    """Parsed JSON of one of the capture's ground-truth files."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise SplatsegError(
-            f"there is no {path}; this protocol needs a capture with ground truth"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise SplatsegError(f"{path} cannot be read as JSON ({error})") from error
-
-
 def _object_names(path: Path) -> dict[int, str]:
-    data = read_json(path)
+    data = read_json(
+        path, 'the objects of a capture with ground truth: {"instances": [{"id", "name"}]}'
+    )
     try:
         names = {int(instance["id"]): str(instance["name"]) for instance in data["instances"]}
     except (KeyError, TypeError, ValueError) as error:
         raise SplatsegError(
-            f'{path} does not list its objects; expected "instances": [{{"id": 1, "name": "cup"}}]'
+            f"{path} does not list its objects",
+            expected='"instances": [{"id": 1, "name": "cup"}]',
         ) from error
     if not names or min(names) < 1:
-        raise SplatsegError(f"{path} lists the ids {sorted(names)}; expected numbers from 1 up")
+        raise SplatsegError(
+            f"{path} lists the ids {sorted(names)}",
+            expected="numbers from 1 up",
+        )
     return names
 
 
@@ -129,8 +124,8 @@ def _instance_map(
     unnamed = set(np.unique(instance_map).tolist()) - names.keys() - {0}
     if unnamed:
         raise SplatsegError(
-            f"{path} holds the ids {sorted(unnamed)}, which objects.json does not name; add them "
-            "there or set these pixels to 0"
+            f"{path} holds the ids {sorted(unnamed)}, which objects.json does not name",
+            remedy="add them there or set these pixels to 0",
         )
     return instance_map
 
@@ -141,6 +136,7 @@ def _stuff_map(path: Path, shape: tuple[int, ...]) -> UInt[np.ndarray, "h w"]:
         (height, width), (rows, columns) = stuff_map.shape, shape
         raise SplatsegError(
             f"{path} is {width}x{height} but the same frame's map in gt_instances/ is "
-            f"{columns}x{rows}; make both at one size"
+            f"{columns}x{rows}",
+            remedy="make both at one size",
         )
     return stuff_map

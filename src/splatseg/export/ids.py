@@ -15,7 +15,7 @@ from torch import Tensor
 
 from splatseg.files import write_bytes
 from splatseg.geometry import SH_DC, Gaussians
-from splatseg.masks.levels import Level
+from splatseg.masks.config import Level
 from splatseg.scene import write_ply
 from splatseg.viz.pictures import label_palette
 

@@ -121,7 +121,7 @@ def write_label_maps(folder: Path, views: Iterable[ViewMasks], report: Report = 
 
 
 def write_sa1b(folder: Path, views: Iterable[ViewMasks], report: Report = silent) -> int:
-    """Write a folder of `FRAME.json` as SA-1B has them, which `--masks` reads: how many views.
+    """Write a folder of `FRAME.json` as SA-1B has them, a mask set: how many views.
 
     SA-1B has no ids across views; `splatseg.ids` in each file has them, in the masks' order. The
     folder takes the place of one that is there.
@@ -156,8 +156,8 @@ def write_coco(
         for row in _annotations(view):
             if row["category_id"] not in names:
                 raise SplatsegError(
-                    f"{view.name} shows the id {row['category_id']}, which has no name; expected "
-                    f"one of {', '.join(map(str, names)) or 'none'}"
+                    f"{view.name} shows the id {row['category_id']}, which has no name",
+                    expected=f"one of {', '.join(map(str, names)) or 'none'}",
                 )
             annotations.append({"id": len(annotations) + 1, "image_id": number} | row)
         report(number)

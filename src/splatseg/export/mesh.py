@@ -117,7 +117,8 @@ def object_mesh(
     if not (body < 0).any():
         raise NoSurface(
             f"the {len(gaussians)} Gaussians have no surface: they are too few or too faint to "
-            "hide what is behind them; select more of the object"
+            "hide what is behind them",
+            remedy="select more of the object",
         )
     padded = np.pad(body, 1, constant_values=1.0)
     vertices, faces, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")
@@ -141,14 +142,23 @@ def grid_around(gaussians: Gaussians, voxels: int = VOXELS) -> Grid:
     """
     least, most = VOXEL_LIMITS
     if not least <= voxels <= most:
-        raise SplatsegError(f"a mesh of {voxels} voxels is asked for; expected {least} to {most}")
+        raise SplatsegError(
+            f"a mesh of {voxels} voxels is asked for",
+            expected=f"{least} to {most}",
+        )
     means = gaussians.means.detach()
     if len(means) == 0:
-        raise SplatsegError("there is no Gaussian to make a mesh of; select an object")
+        raise SplatsegError(
+            "there is no Gaussian to make a mesh of",
+            remedy="select an object",
+        )
     low, high = (torch.quantile(means, q, dim=0) for q in QUANTILES)
     longest = float((high - low).max())
     if longest == 0:
-        raise NoSurface(f"the {len(means)} Gaussians are all at one place; expected an object")
+        raise NoSurface(
+            f"the {len(means)} Gaussians are all at one place",
+            expected="an object",
+        )
     spacing = longest / voxels
     nx, ny, nz = (((high - low) / spacing).ceil().int() + 1 + 2 * MARGIN).tolist()
     return Grid(low - MARGIN * spacing, spacing, (nx, ny, nz))
@@ -228,7 +238,8 @@ def write_mesh(path: Path, mesh: Mesh) -> None:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise SplatsegError(
-            f"{path} has the suffix {path.suffix!r}; expected one of {', '.join(SUFFIXES)}"
+            f"{path} has the suffix {path.suffix!r}",
+            expected=f"one of {', '.join(SUFFIXES)}",
         )
     try:
         import trimesh

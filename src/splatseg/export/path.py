@@ -82,8 +82,8 @@ def framing(camera: Camera, radius: float, distance: float) -> Camera:
     """
     if not 0 < radius < distance:
         raise SplatsegError(
-            f"a camera {distance:.4g} away cannot frame a ball of radius {radius:.4g}; expected "
-            "one that it is outside of"
+            f"a camera {distance:.4g} away cannot frame a ball of radius {radius:.4g}",
+            expected="one that it is outside of",
         )
     half = FILLED * min(camera.width, camera.height) / 2
     focal = half * math.sqrt(distance**2 - radius**2) / radius
@@ -145,8 +145,8 @@ def flight(cameras: Sequence[Camera], count: int, width: int, height: int) -> li
     kept = np.concatenate([[True], steps > MIN_STEP * steps.sum()])
     if kept.sum() < 2:
         raise SplatsegError(
-            f"{len(cameras)} cameras at {min(len(cameras), 1)} place make no path; expected two "
-            "places or more"
+            f"{len(cameras)} cameras at {min(len(cameras), 1)} place make no path",
+            expected="two places or more",
         )
     passed = [camera for camera, keep in zip(cameras, kept, strict=True) if keep]
     reached = np.concatenate([[0.0], np.cumsum(steps[kept[1:]])])

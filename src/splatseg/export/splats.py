@@ -38,7 +38,10 @@ def write_splats(path: Path | str, gaussians: Gaussians) -> None:
     path = Path(path)
     suffix = splat_suffix(path)
     if len(gaussians) == 0:
-        raise SplatsegError(f"there is no Gaussian to write to {path}; expected at least one")
+        raise SplatsegError(
+            f"there is no Gaussian to write to {path}",
+            expected="at least one",
+        )
     if suffix == ".ply":
         write_ply(path, gaussians)
     else:
@@ -56,7 +59,8 @@ def splat_suffix(path: Path) -> str:
         if path.name.lower().endswith(suffix):
             return suffix
     raise SplatsegError(
-        f"{path} has no suffix of a splat format; expected one of {', '.join(SUFFIXES)}"
+        f"{path} has no suffix of a splat format",
+        expected=f"one of {', '.join(SUFFIXES)}",
     )
 
 
@@ -96,7 +100,8 @@ def _for_spz(path: Path, gaussians: Gaussians) -> Gaussians:
     if farthest >= SPZ_REACH:
         raise SplatsegError(
             f"{path} cannot hold a Gaussian at coordinate {farthest:.6g}: SPZ reaches "
-            f"{SPZ_REACH:.0f}; write another format, or only an object near the origin"
+            f"{SPZ_REACH:.0f}",
+            remedy="write another format, or only an object near the origin",
         )
     turn = gaussians.means.new_tensor(HALF_TURN)
     direction = gaussians.means.new_tensor([GENERIC])

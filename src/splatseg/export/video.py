@@ -51,7 +51,10 @@ def object_frames(
     """
     selected = weights >= SELECTED
     if not bool(selected.any()):
-        raise SplatsegError("no Gaussian is selected, so there is nothing to show; pick an object")
+        raise SplatsegError(
+            "no Gaussian is selected, so there is nothing to show",
+            remedy="pick an object",
+        )
     alone = gaussians.select(selected)
     color = alone.means.new_tensor(background)
     for camera in cameras:
@@ -86,15 +89,22 @@ def write_video(
         SplatsegError: `path` is no .mp4, there is no frame, or PyAV is not installed.
     """
     if path.suffix.lower() != ".mp4":
-        raise SplatsegError(f"{path} has the suffix {path.suffix!r}; expected .mp4")
+        raise SplatsegError(
+            f"{path} has the suffix {path.suffix!r}",
+            expected=".mp4",
+        )
     remaining = iter(frames)
     first = next(remaining, None)
     if first is None:
-        raise SplatsegError(f"there is no frame to write to {path}; expected at least one")
+        raise SplatsegError(
+            f"there is no frame to write to {path}",
+            expected="at least one",
+        )
     height, width = (2 * (side // 2) for side in first.shape[:2])
     if height == 0 or width == 0:
         raise SplatsegError(
-            f"the frames for {path} are {first.shape[1]}x{first.shape[0]}; expected 2x2 or more"
+            f"the frames for {path} are {first.shape[1]}x{first.shape[0]}",
+            expected="2x2 or more",
         )
     av = _pyav(path)
     written = 0

@@ -60,25 +60,35 @@ class Camera:
     def __post_init__(self) -> None:
         pose = self.cam_from_world
         if not bool(torch.isfinite(pose).all()):
-            raise SplatsegError("the camera pose holds NaN or infinity; expected a rigid transform")
+            raise SplatsegError(
+                "the camera pose holds NaN or infinity",
+                expected="a rigid transform",
+            )
         rotation = pose[:3, :3]
         error = (rotation @ rotation.T - torch.eye(3, dtype=pose.dtype)).abs().max().item()
         if error > MAX_ROTATION_ERROR or torch.linalg.det(rotation).item() < 0:
             raise SplatsegError(
                 f"the camera pose is not a rotation (R Rᵀ is {error:.2g} away from the identity, "
-                f"determinant {torch.linalg.det(rotation).item():.2g}); expected a rigid transform"
+                f"determinant {torch.linalg.det(rotation).item():.2g})",
+                expected="a rigid transform",
             )
         if not (self.fx > 0 and self.fy > 0 and self.width > 0 and self.height > 0):
             raise SplatsegError(
-                f"the camera has focal lengths ({self.fx}, {self.fy}) and size {self.width}x"
-                f"{self.height}; expected positive numbers"
+                f"the camera has focal lengths ({self.fx}, {self.fy}) and size "
+                f"{self.width}x{self.height}",
+                expected="positive numbers",
             )
         if not self.near > 0:
-            raise SplatsegError(f"the camera's near plane is {self.near}; expected a distance")
+            raise SplatsegError(
+                f"the camera's near plane is {self.near}",
+                expected="a distance",
+            )
         if not all(math.isfinite(value) for value in (self.fx, self.fy, self.cx, self.cy)):
             raise SplatsegError(
-                f"the camera has focal lengths ({self.fx}, {self.fy}) and principal point "
-                f"({self.cx}, {self.cy}); expected finite numbers"
+                f"the camera has focal lengths ({self.fx}, {self.fy}) and principal "
+                f"point ({self.cx}, "
+                f"{self.cy})",
+                expected="finite numbers",
             )
 
     @property

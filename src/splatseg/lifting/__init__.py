@@ -12,7 +12,7 @@ the views are heard together first: a mask that joins two things, or that shows 
 outvoted. What is left to learn is a feature field under labels that agree, which takes seconds.
 """
 
-from splatseg.lifting.lift import STAGES, LiftConfig, Lifted, Report, lift
-from splatseg.lifting.views import SegmentedView
+import lazy_loader
 
-__all__ = ["STAGES", "LiftConfig", "Lifted", "Report", "SegmentedView", "lift"]
+# Names come with their modules when they are first used: see __init__.pyi.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from splatseg.lifting.association import MaskAssociation
 from splatseg.lifting.tracks import Track, members_of
-from splatseg.masks.levels import LEVELS, Level
+from splatseg.masks.config import LEVELS, Level
 
 MIN_DETECTION_RATE = 0.35  # of a candidate
 MIN_RARE_DETECTION_RATE = 0.12  # of a part, and of a track that fills what candidates leave

@@ -1,13 +1,6 @@
 """Losses: pure functions of tensors."""
 
-from splatseg.losses.contrastive import contrastive_loss
-from splatseg.losses.photometric import rendering_loss, ssim
-from splatseg.losses.spatial import spatial_similarity, spatial_similarity_loss
+import lazy_loader
 
-__all__ = [
-    "contrastive_loss",
-    "rendering_loss",
-    "spatial_similarity",
-    "spatial_similarity_loss",
-    "ssim",
-]
+# Names come with their modules when they are first used: see __init__.pyi.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,13 +8,15 @@ its gradient flows. phi_s is the segment's temperature and is a constant to the 
 Labels are one id per pixel, non-negative; 0 is unlabeled. Memory is linear in the largest id.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from splatseg.losses.config import Temperature
 
 MIN_PIXELS = 100  # the paper keeps segments with more pixels than this
 COUNT_OFFSET = 100.0  # epsilon in phi: keeps the logarithm away from 0 for small segments
@@ -25,8 +27,6 @@ CODE_TEMPERATURE_RANGE = (0.1, 1.0)
 # A covered pixel is far longer: rasterizers skip alpha below 1/255.
 MIN_FEATURE_NORM = 1e-6
 CHUNK = 4096  # pixels at once: with 60 segments, 1 MB of logits, which one core's cache holds
-
-Temperature = Literal["code", "printed"]
 
 
 def contrastive_loss(

@@ -1,32 +1,6 @@
 """What the 2D masks tell: the segments of one view, their files, a capture's sets of them."""
 
-from splatseg.masks.files import (
-    read_label_map,
-    read_mask,
-    read_segments,
-    write_label_map,
-    write_segments,
-)
-from splatseg.masks.levels import LEVELS, Level, Nesting
-from splatseg.masks.mask_set import MaskSet, check_size, open_masks
-from splatseg.masks.segments import MAX_SEGMENTS, FlatteningOrder, Segments
-from splatseg.masks.statistics import SetStatistics, mask_statistics
+import lazy_loader
 
-__all__ = [
-    "LEVELS",
-    "MAX_SEGMENTS",
-    "FlatteningOrder",
-    "Level",
-    "MaskSet",
-    "Nesting",
-    "Segments",
-    "SetStatistics",
-    "check_size",
-    "mask_statistics",
-    "open_masks",
-    "read_label_map",
-    "read_mask",
-    "read_segments",
-    "write_label_map",
-    "write_segments",
-]
+# Names come with their modules when they are first used: see __init__.pyi.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -22,11 +22,12 @@ from jaxtyping import Bool, Float, Integer, UInt
 from PIL import Image
 
 from splatseg.errors import SplatsegError
-from splatseg.files import write_bytes
+from splatseg.files import read_json, write_bytes
 from splatseg.masks import rle
 from splatseg.masks.segments import MAX_SEGMENTS, Segments
 
 SUFFIXES = (".json", ".png")
+EXPECTED_JSON = "the masks of a photo in SA-1B's form, or in that of another tool"
 PROVENANCE = "splatseg"  # the field of a JSON that says how its masks were made
 
 # Pillow's names of one-channel images; some of its versions give 16 bits as 32 ("I").
@@ -73,7 +74,10 @@ def read_segments(path: Path) -> Segments:
         return _read_sa1b(path)
     if path.suffix.lower() == ".png":
         return Segments.from_label_map(read_label_map(path))
-    raise SplatsegError(f"{path} is no mask file; expected SA-1B .json or a label map .png")
+    raise SplatsegError(
+        f"{path} is no mask file",
+        expected="SA-1B .json or a label map .png",
+    )
 
 
 def write_segments(
@@ -128,11 +132,14 @@ def read_mask(path: Path, above: int) -> Bool[np.ndarray, "h w"]:
         with Image.open(path, formats=["PNG"]) as image:
             gray = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SplatsegError(f"{path} cannot be read as PNG ({error}); write it again") from error
+        raise SplatsegError(
+            f"{path} cannot be read as PNG ({error})",
+            remedy="write it again",
+        ) from error
     if 0 < gray.max() <= above:
         raise SplatsegError(
-            f"{path} is at most {gray.max()} bright and inside begins above {above}; expected a "
-            "mask with 255 inside"
+            f"{path} is at most {gray.max()} bright and inside begins above {above}",
+            expected="a mask with 255 inside",
         )
     return gray > above
 
@@ -142,23 +149,12 @@ def write_label_map(path: Path, label_map: Integer[np.ndarray, "h w"]) -> None:
     lowest, highest = int(label_map.min()), int(label_map.max())
     if lowest < 0 or highest > MAX_SEGMENTS:
         raise SplatsegError(
-            f"labels for {path} go from {lowest} to {highest}; expected 0 to {MAX_SEGMENTS}"
+            f"labels for {path} go from {lowest} to {highest}",
+            expected=f"0 to {MAX_SEGMENTS}",
         )
     buffer = io.BytesIO()
     Image.fromarray(label_map.astype(np.min_scalar_type(highest))).save(buffer, format="PNG")
     write_bytes(path, buffer.getvalue())
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds."""
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise SplatsegError(f"{path} cannot be read ({error})") from error
-    except (ValueError, RecursionError) as error:
-        raise SplatsegError(
-            f"{path} is not valid JSON ({error}); it may be half written: make it again"
-        ) from error
 
 
 def _decode_png(path: Path) -> tuple[str, np.ndarray]:
@@ -167,20 +163,26 @@ def _decode_png(path: Path) -> tuple[str, np.ndarray]:
         with Image.open(path, formats=["PNG"]) as image:
             return image.mode, np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SplatsegError(f"{path} cannot be read as PNG ({error}); write it again") from error
+        raise SplatsegError(
+            f"{path} cannot be read as PNG ({error})",
+            remedy="write it again",
+        ) from error
 
 
 def _labels(path: Path, mode: str, pixels: np.ndarray) -> UInt[np.ndarray, "h w"]:
     if mode not in _DTYPE_OF_MODE:
         raise SplatsegError(
-            f"{path} is a {mode} image; expected one label a pixel (grayscale of 8 or 16 bits, or "
-            "a palette): a color does not say which label it stands for"
+            f"{path} is a {mode} image",
+            expected=(
+                "one label a pixel (grayscale of 8 or 16 bits, or a palette): a color does "
+                "not say which label it stands for"
+            ),
         )
     return pixels.astype(_DTYPE_OF_MODE[mode])
 
 
 def _read_sa1b(path: Path) -> Segments:
-    data = read_json(path)
+    data = read_json(path, EXPECTED_JSON)
     try:
         return parse_sa1b(data)
     except (ValueError, OverflowError) as error:

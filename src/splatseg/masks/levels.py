@@ -12,13 +12,11 @@ joins several objects is a whole here, and the objects are its parts.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-Level = Literal["whole", "part", "subpart"]
-LEVELS: tuple[Level, ...] = get_args(Level)
+from splatseg.masks.config import LEVELS, Level
 
 # The share of a part that lies in what it is part of. In real SAM masks the pairs part here: for 25
 # masks that lie in a larger one by more than 0.8, one does so by 0.5 to 0.8. A bound of 0.9 would

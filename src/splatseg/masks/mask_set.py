@@ -27,7 +27,7 @@ class MaskSet:
 
     @property
     def name(self) -> str:
-        """What `--masks` calls the set."""
+        """What the set is called."""
         return self.root.name
 
     def segments(self, frame: str, photo_size: tuple[int, int]) -> Segments | None:
@@ -67,8 +67,8 @@ def open_masks(capture_root: Path, name: str | None, frames: Sequence[str]) -> M
         file = next((path.relative_to(root).as_posix() for path in found.values()), "none at all")
         raise SplatsegError(
             f"{root} has masks for none of the capture's {len(frames)} frames: a mask file is "
-            f"{file}, a frame is {next(iter(frames), 'none at all')}; name the files <frame>.json "
-            "or <frame>.png"
+            f"{file}, a frame is {next(iter(frames), 'none at all')}",
+            remedy="name the files <frame>.json or <frame>.png",
         )
     unknown = sorted(found.keys() - files.keys())
     if unknown:
@@ -92,8 +92,8 @@ def check_size(path: Path, size: tuple[int, int], photo_size: tuple[int, int]) -
     (width, height), (photo_width, photo_height) = size, photo_size
     if abs(width * photo_height - height * photo_width) > max(photo_size):
         raise SplatsegError(
-            f"{path} is {width}x{height} but its photo is {photo_width}x{photo_height}; make it at "
-            "the photo's size or at a size with the same proportions"
+            f"{path} is {width}x{height} but its photo is {photo_width}x{photo_height}",
+            remedy="make it at the photo's size or at a size with the same proportions",
         )
 
 
@@ -110,11 +110,14 @@ def _choose_set(masks_root: Path, name: str | None) -> Path:
         )
     if name is None and len(sets) > 1:
         raise SplatsegError(
-            f"{masks_root} holds {len(sets)} mask sets ({', '.join(sets)}); choose one with "
-            "--masks NAME"
+            f"{masks_root} holds {len(sets)} mask sets ({', '.join(sets)})",
+            remedy="choose one with `masks` NAME",
         )
     if name is not None and name not in sets:
-        raise SplatsegError(f"{masks_root} has no mask set {name}; it has {', '.join(sets)}")
+        raise SplatsegError(
+            f"{masks_root} has no mask set {name}",
+            remedy=f"it has {', '.join(sets)}",
+        )
     return masks_root / (sets[0] if name is None else name)
 
 
@@ -127,8 +130,8 @@ def _mask_files(root: Path) -> dict[str, Path]:
         frame = path.relative_to(root).with_suffix("").as_posix()
         if frame in files:
             raise SplatsegError(
-                f"{root} holds both {files[frame].name} and {path.name} for the frame {frame}; "
-                "remove one"
+                f"{root} holds both {files[frame].name} and {path.name} for the frame {frame}",
+                remedy="remove one",
             )
         files[frame] = path
     return files

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from splatseg.errors import SplatsegError
-from splatseg.masks.files import PROVENANCE, SUFFIXES, parse_sa1b, read_json
+from splatseg.files import read_json
+from splatseg.masks.files import EXPECTED_JSON, PROVENANCE, SUFFIXES, parse_sa1b
 
 Provenance = Mapping[str, Any]
 
@@ -45,8 +46,11 @@ def finished(files: Mapping[str, MadeFile], provenance: Provenance, folder: Path
             if found.get(name) != provenance.get(name):
                 raise SplatsegError(
                     f"{folder} holds masks made with other settings ({name} was "
-                    f"{found.get(name)}, now {provenance.get(name)}); pass the same settings, "
-                    "--restart to make them again, or another --name"
+                    f"{found.get(name)}, now "
+                    f"{provenance.get(name)})",
+                    remedy=(
+                        "pass the same settings, `restart` to make them again, or another `name`"
+                    ),
                 )
     return {frame: file.masks for frame, file in whole.items()}
 
@@ -55,7 +59,7 @@ def _made_file(path: Path, folder: Path) -> MadeFile:
     if path.suffix.lower() != ".json":
         raise _foreign(path, folder)
     try:
-        data = read_json(path)
+        data = read_json(path, EXPECTED_JSON)
     except SplatsegError:
         return MadeFile(path, None, 0)
     provenance = data.get(PROVENANCE) if isinstance(data, dict) else None
@@ -69,6 +73,6 @@ def _made_file(path: Path, folder: Path) -> MadeFile:
 
 def _foreign(path: Path, folder: Path) -> SplatsegError:
     return SplatsegError(
-        f"{folder} holds {path.relative_to(folder).as_posix()}, which splatseg did not make; give "
-        "the new masks a set of their own with --name"
+        f"{folder} holds {path.relative_to(folder).as_posix()}, which splatseg did not make",
+        remedy="give the new masks a set of their own with `name`",
     )

@@ -6,19 +6,17 @@ segment k. Boxes are x, y, width, height in pixels.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int32, Int64, Integer
 
 from splatseg.errors import SplatsegError
 from splatseg.masks import levels, rle
-from splatseg.masks.levels import Level, Nesting
+from splatseg.masks.config import FlatteningOrder, Level
+from splatseg.masks.levels import Nesting
 
 MAX_SEGMENTS = 65535  # of one view, so that every flattening fits a 16-bit PNG
 MAX_PAIRED = 4096  # masks of one view whose pairs are looked at: a matrix of them takes 128 MiB
-
-FlatteningOrder = Literal["smallest_on_top", "largest_on_top"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +35,8 @@ class Segments:
     def __post_init__(self) -> None:
         if len(self.rles) > MAX_SEGMENTS:
             raise SplatsegError(
-                f"a view has {len(self.rles)} masks; expected at most {MAX_SEGMENTS}: "
-                "drop the smallest ones or those of low quality"
+                f"a view has {len(self.rles)} masks",
+                expected=f"at most {MAX_SEGMENTS}: drop the smallest ones or those of low quality",
             )
 
     @staticmethod
@@ -98,8 +96,11 @@ class Segments:
         """Pixels that each two segments share; the diagonal holds the areas."""
         if len(self) > MAX_PAIRED:
             raise SplatsegError(
-                f"a view has {len(self)} masks; expected at most {MAX_PAIRED} to compare each with "
-                "each: drop the smallest ones or those of low quality"
+                f"a view has {len(self)} masks",
+                expected=(
+                    f"at most {MAX_PAIRED} to compare each with each: drop the smallest ones or "
+                    "those of low quality"
+                ),
             )
         return rle.intersections(self.rles, self.height, self.width)
 

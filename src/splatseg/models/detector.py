@@ -56,7 +56,10 @@ def plain(prompt: str) -> str:
     """A prompt as detectors are asked and files are searched: in lower case, single spaces."""
     words = prompt.lower().split()
     if not words:
-        raise SplatsegError(f"the prompt {prompt!r} has no words; expected some, such as 'red mug'")
+        raise SplatsegError(
+            f"the prompt {prompt!r} has no words",
+            expected="some, such as 'red mug'",
+        )
     return " ".join(words)
 
 
@@ -66,9 +69,9 @@ def best_first(scores: Float[np.ndarray, " n"], min_score: float) -> Int64[np.nd
     return order[scores[order] > min_score]
 
 
-def corners(centerd: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
+def corners(centered: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
     """x0, y0, x1, y1 of boxes given by their center's x and y, width and height."""
-    center, half = centerd[:, :2], centerd[:, 2:] / 2
+    center, half = centered[:, :2], centered[:, 2:] / 2
     return np.concatenate([center - half, center + half], axis=1)
 
 

@@ -23,8 +23,8 @@ def load_detector(model: str, *, device: torch.device, min_score: float | None =
     kind = read_config(folder).get("model_type")
     if kind not in KINDS:
         raise SplatsegError(
-            f"{folder / CONFIG} is of a model of type {kind}; expected one that finds what words "
-            f"mean: {', '.join(KINDS)}"
+            f"{folder / CONFIG} is of a model of type {kind}",
+            expected=f"one that finds what words mean: {', '.join(KINDS)}",
         )
     settings = {} if min_score is None else {"min_score": min_score}
     name = folder.resolve().name if Path(model).expanduser().is_dir() else model

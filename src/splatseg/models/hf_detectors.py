@@ -38,14 +38,20 @@ def model_folder(model: str) -> Path:
         return folder
     if folder.exists() or not HUB_ID.fullmatch(model):
         found = "is a file" if folder.exists() else "does not exist"
-        raise SplatsegError(f"the model {model} {found}; expected {EXPECTED}")
+        raise SplatsegError(
+            f"the model {model} {found}",
+            expected=f"{EXPECTED}",
+        )
     return fetch(model, NEEDED_FILES, _is_whole, EXAMPLE)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """What the model says of itself."""
     if not (folder / CONFIG).exists():
-        raise SplatsegError(f"{folder} holds no {CONFIG}; expected {EXPECTED}")
+        raise SplatsegError(
+            f"{folder} holds no {CONFIG}",
+            expected=f"{EXPECTED}",
+        )
     return read_settings(folder / CONFIG)
 
 
@@ -59,8 +65,8 @@ def load_tokenizer(folder: Path, class_name: str) -> Any:
     transformers = import_transformers()
     if not any((folder / name).is_file() for name in TOKENIZERS):
         raise SplatsegError(
-            f"{folder} holds no tokenizer; expected the model's {' or '.join(TOKENIZERS)} beside "
-            "its weights"
+            f"{folder} holds no tokenizer",
+            expected=f"the model's {' or '.join(TOKENIZERS)} beside its weights",
         )
     with loading(folder, "the model's tokenizer: get its files again"):
         return _class(transformers, class_name).from_pretrained(folder, local_files_only=True)
@@ -84,8 +90,10 @@ def tokens(
         count = len(tokenizer(text, verbose=False)["input_ids"])
         if count > max_tokens:
             raise SplatsegError(
-                f"the prompt '{text}' is {count} tokens long; expected no more than {max_tokens}, "
-                "which is all that the model reads: use fewer words"
+                f"the prompt '{text}' is {count} tokens long",
+                expected=(
+                    f"no more than {max_tokens}, which is all that the model reads: use fewer words"
+                ),
             )
     padding = {"padding": "max_length", "max_length": max_tokens} if padded else {}
     return dict(tokenizer(texts, return_tensors="pt", **padding))
@@ -94,8 +102,8 @@ def tokens(
 def _class(transformers: Any, name: str) -> Any:
     if not hasattr(transformers, name):
         raise SplatsegError(
-            f"transformers {transformers.__version__} has no {name}; expected a newer one: "
-            "pip install --upgrade transformers"
+            f"transformers {transformers.__version__} has no {name}",
+            expected="a newer one: pip install --upgrade transformers",
         )
     return getattr(transformers, name)
 

@@ -194,8 +194,8 @@ def _family(folder: Path) -> Family:
     kind = read_settings(folder / CONFIG).get("model_type")
     if kind not in FAMILIES:
         raise SplatsegError(
-            f"{folder / CONFIG} is of a model of type {kind}; expected one that answers points: "
-            f"{', '.join(FAMILIES)}"
+            f"{folder / CONFIG} is of a model of type {kind}",
+            expected=f"one that answers points: {', '.join(FAMILIES)}",
         )
     return FAMILIES[kind]
 
@@ -218,7 +218,8 @@ def _color(path: Path, values: Any) -> Float32[np.ndarray, " 3"]:
         return (255 * np.array([float(value) for value in values])).astype(np.float32).reshape(3)
     except (TypeError, ValueError) as error:
         raise SplatsegError(
-            f"{path} gives {values!r} for a color's three channels; expected numbers: get it again"
+            f"{path} gives {values!r} for a color's three channels",
+            expected="numbers: get it again",
         ) from error
 
 

@@ -4,14 +4,13 @@ Weights are read from safetensors only, for other files can run code when they a
 code that comes with a model is run.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from splatseg.errors import SplatsegError
-from splatseg.files import cannot_read
+from splatseg.files import read_json
 
 CONFIG = "config.json"
 WEIGHTS = "model*.safetensors"
@@ -50,13 +49,13 @@ def fetch(model: str, files: Sequence[str], is_whole: Callable[[Path], bool], ex
         ) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise SplatsegError(
-            f"{model} is neither a folder nor a model of the Hugging Face hub; expected one of "
-            f"them, such as {example}"
+            f"{model} is neither a folder nor a model of the Hugging Face hub",
+            expected=f"one of them, such as {example}",
         ) from error
     except OSError as error:
         raise SplatsegError(
-            f"{model} is no folder, and the Hugging Face hub does not give it ({_reason(error)}); "
-            "expected the folder of a model, or access to the hub"
+            f"{model} is no folder, and the Hugging Face hub does not give it ({_reason(error)})",
+            expected="the folder of a model, or access to the hub",
         ) from error
 
 
@@ -67,14 +66,12 @@ def has_weights(folder: Path) -> bool:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """A JSON object of a model's folder."""
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    except ValueError as error:
-        raise SplatsegError(f"{path} is not valid JSON ({error}); get it again") from error
+    content = read_json(path, "a model's configuration")
     if not isinstance(content, dict):
-        raise SplatsegError(f"{path} is no JSON object; expected a model's configuration")
+        raise SplatsegError(
+            f"{path} is no JSON object",
+            expected="a model's configuration",
+        )
     return content
 
 
@@ -98,7 +95,8 @@ def load_model(kind: Any, folder: Path) -> Any:
     if wrong:
         raise SplatsegError(
             f"{len(wrong)} of the model's weights are missing in {folder} or have another size "
-            f"(first: {wrong[0]}); expected those of the model in its {CONFIG}: get it again"
+            f"(first: {wrong[0]})",
+            expected=f"those of the model in its {CONFIG}: get it again",
         )
     return model.float().eval()
 
@@ -116,7 +114,8 @@ def loading(folder: Path, expected: str) -> Iterator[None]:
         raise
     except Exception as error:  # a user's files, and whatever transformers says about them
         raise SplatsegError(
-            f"{folder} cannot be loaded ({_reason(error)}); expected {expected}"
+            f"{folder} cannot be loaded ({_reason(error)})",
+            expected=f"{expected}",
         ) from error
     finally:
         logging.set_verbosity(level)

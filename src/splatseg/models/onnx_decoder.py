@@ -81,7 +81,8 @@ class GraphDecoder:
         if logits.shape[2:] != (side, side):
             raise SplatsegError(
                 f"{self.graph.path} gives logits {list(logits.shape)} for embeddings that call for "
-                f"{side}x{side}; {EXPECTED}"
+                f"{side}x{side}",
+                remedy=f"{EXPECTED}",
             )
         return logits, quality
 
@@ -102,8 +103,10 @@ class QuickDecoder:
         (embedding,) = embeddings.values()
         if embedding.shape != self._shape:
             raise SplatsegError(
-                f"{self._graph} takes embeddings {list(self._shape)}, but the encoder beside it "
-                f"gives {list(embedding.shape)}; expected a pair: export both from one model"
+                f"{self._graph} takes embeddings {list(self._shape)}, but the encoder "
+                "beside it gives "
+                f"{list(embedding.shape)}",
+                expected="a pair: export both from one model",
             )
         return self._decoder.encode_image(torch.from_numpy(embedding[0]).float())
 
@@ -167,7 +170,10 @@ def _name_of_logits(graph: Graph) -> str:
     for name in names:
         if name in graph.outputs and QUALITY in graph.outputs:
             return name
-    raise SplatsegError(f"{graph.path.parent}: {graph}; {EXPECTED}")
+    raise SplatsegError(
+        f"{graph.path.parent}: {graph}",
+        remedy=f"{EXPECTED}",
+    )
 
 
 def _choose(logits: np.ndarray, quality: np.ndarray, levels: bool) -> Drawn:

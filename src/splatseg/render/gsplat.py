@@ -65,8 +65,8 @@ def library() -> ModuleType:
         raise SplatsegError(f"gsplat cannot compile or load its CUDA code: {error}") from error
     if compiled is None:
         raise SplatsegError(
-            "gsplat finds no CUDA toolkit (nvcc) to compile its CUDA code with; install the one "
-            "of torch's CUDA version, or compute on the CPU"
+            "gsplat finds no CUDA toolkit (nvcc) to compile its CUDA code with",
+            remedy="install the one of torch's CUDA version, or compute on the CPU",
         )
     return importlib.import_module("gsplat")
 

@@ -1,14 +1,6 @@
 """The scene folder on disk: standard PLY, safetensors, manifest."""
 
-from splatseg.scene.ply import read_ply, write_ply
-from splatseg.scene.scene import Scene, add_metrics, load_scene, save_labels, save_scene
+import lazy_loader
 
-__all__ = [
-    "Scene",
-    "add_metrics",
-    "load_scene",
-    "read_ply",
-    "save_labels",
-    "save_scene",
-    "write_ply",
-]
+# Names come with their modules when they are first used: see __init__.pyi.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,8 +8,8 @@ from typing import Any
 
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
-from splatseg.files import cannot_read, write_bytes
-from splatseg.masks.levels import Level
+from splatseg.files import read_json, write_bytes
+from splatseg.masks.config import Level
 
 FORMAT = "splatseg scene"
 SCHEMA = 1  # goes up when an older splatseg could not read, or would misread, what is written
@@ -42,12 +42,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 def read_manifest(path: Path) -> Manifest:
     """Read what `write_manifest` wrote, by this version or an older one."""
-    try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    except ValueError as error:  # malformed JSON, or bytes that are not UTF-8
-        raise SplatsegError(f"{path} is not valid JSON ({error}); restore or remove it") from error
+    data = read_json(path, "the manifest of a splatseg scene")
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise SplatsegError(f"{path} is not the manifest of a splatseg scene")
     try:
@@ -64,7 +59,10 @@ def read_manifest(path: Path) -> Manifest:
         )
     except (KeyError, TypeError, ValueError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
-        raise SplatsegError(f"{path} is damaged ({reason}); restore it or train again") from error
+        raise SplatsegError(
+            f"{path} is damaged ({reason})",
+            remedy="restore it or train again",
+        ) from error
 
 
 def _refuse_newer(path: Path, schema: int) -> None:

@@ -127,7 +127,8 @@ def _find_gaussians(path: Path, file: BinaryIO) -> _Element:
     for element in (*before, vertex):
         if LIST_TYPE in element.properties.values():
             raise SplatsegError(
-                f"{path} has a list in element {element.name}; expected scalars up to the Gaussians"
+                f"{path} has a list in element {element.name}",
+                expected="scalars up to the Gaussians",
             )
     _refuse_no_gaussians(path, vertex)
     start = file.tell() + sum(element.size for element in before)
@@ -150,7 +151,10 @@ def _read_header(path: Path, file: BinaryIO) -> list[_Element]:
             case ["comment" | "obj_info", *_]:
                 pass
             case ["format", kind, *_] if kind != FORMAT:
-                raise SplatsegError(f"{path} is a PLY in the format {kind}; only {FORMAT} is read")
+                raise SplatsegError(
+                    f"{path} is a PLY in the format {kind}",
+                    remedy=f"only {FORMAT} is read",
+                )
             case ["format", _, "1.0"]:
                 pass
             case ["element", name, count] if count.isdecimal():
@@ -183,15 +187,19 @@ def _refuse_no_gaussians(path: Path, vertex: _Element) -> None:
     missing = [name for name in (*required, *rest) if name not in vertex.properties]
     if missing:
         raise SplatsegError(
-            f"{path} has no property {missing[0]}, as a 3D Gaussian splatting PLY has; "
-            f"found {', '.join(vertex.properties) or 'none'}"
+            f"{path} has no property {missing[0]}, as a 3D Gaussian splatting PLY has",
+            remedy=f"found {', '.join(vertex.properties) or 'none'}",
         )
     if len(rest) not in SH_REST_COUNTS:
         raise SplatsegError(
-            f"{path} has {len(rest)} properties f_rest; expected 0, 9, 24 or 45 (SH degree 0 to 3)"
+            f"{path} has {len(rest)} properties f_rest",
+            expected="0, 9, 24 or 45 (SH degree 0 to 3)",
         )
     if vertex.count == 0:
-        raise SplatsegError(f"{path} holds no Gaussian; expected at least one")
+        raise SplatsegError(
+            f"{path} holds no Gaussian",
+            expected="at least one",
+        )
 
 
 def _sh_rest_count(vertex: _Element) -> int:
@@ -214,7 +222,10 @@ def _columns(rows: np.ndarray, names: tuple[str, ...]) -> Float[Tensor, "n c"]:
 def _refuse_poison(path: Path, gaussians: Gaussians) -> None:
     """Refuse values that would spread through a render, and a set without a Gaussian."""
     if len(gaussians) == 0:
-        raise SplatsegError(f"there is no Gaussian to write to {path}; expected at least one")
+        raise SplatsegError(
+            f"there is no Gaussian to write to {path}",
+            expected="at least one",
+        )
     for name, values in gaussians.tensors().items():
         sound = torch.isfinite(values).unsqueeze(-1).flatten(1).all(dim=1)
         _refuse_rows(path, f"NaN or infinity in {name}", ~sound)
@@ -225,5 +236,6 @@ def _refuse_rows(path: Path, what: str, bad: Bool[Tensor, " n"]) -> None:
     if bad.any():
         raise SplatsegError(
             f"{path}: {int(bad.sum())} of {len(bad)} Gaussians have {what}, the first at row "
-            f"{int(bad.nonzero()[0])} (from 0); remove them"
+            f"{int(bad.nonzero()[0])} (from 0)",
+            remedy="remove them",
         )

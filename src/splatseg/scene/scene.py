@@ -29,11 +29,12 @@ from torch import Tensor
 
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
-from splatseg.files import cannot_read, read_tensors, replacing_folder, write_tensors
+from splatseg.files import cannot_read, replacing_folder
 from splatseg.geometry.gaussians import Gaussians
-from splatseg.masks.levels import Level
+from splatseg.masks.config import Level
 from splatseg.scene.manifest import Manifest, read_manifest, write_manifest
 from splatseg.scene.ply import read_ply, write_ply
+from splatseg.tensor_files import read_tensors, write_tensors
 
 PLY = "scene.ply"
 FEATURES = "features.safetensors"
@@ -59,6 +60,28 @@ class Scene:
     """Of finer levels: the part of its object that each Gaussian is in, 0 = none."""
     levels: Mapping[Level, Float[Tensor, "n f"]] = field(default_factory=dict)
     """Features of the levels that are finer than whole objects, the coarser first."""
+
+    @property
+    def train(self) -> list[Frame]:
+        """The frames that the scene was trained on, in order."""
+        return [frame for frame in self.frames if not frame.is_test]
+
+    @property
+    def test(self) -> list[Frame]:
+        """The frames held out from training, in order."""
+        return [frame for frame in self.frames if frame.is_test]
+
+    def frame(self, name: str) -> Frame:
+        """The frame of that name.
+
+        Raises:
+            SplatsegError: there is none.
+        """
+        for frame in self.frames:
+            if frame.name == name:
+                return frame
+        some = ", ".join(sorted(frame.name for frame in self.frames)[:3])
+        raise SplatsegError(f"there is no frame {name}", remedy=f"the scene has {some}, ...")
 
     def to(self, device: torch.device) -> "Scene":
         """The same with its tensors on `device`."""
@@ -92,8 +115,8 @@ class Scene:
             return self
         if not self.levels:
             raise SplatsegError(
-                f"the scene has no level {level}, only whole objects; splatseg lift finds the "
-                "levels that masks agree on"
+                f"the scene has no level {level}, only whole objects",
+                remedy="splatseg lift finds the levels that masks agree on",
             )
         features = self.levels.get(level, list(self.levels.values())[-1])
         return replace(self, gaussians=replace(self.gaussians, features=features))
@@ -210,7 +233,8 @@ def _read_manifest(folder: Path) -> Manifest:
     if not path.exists():
         problem = "has no manifest.json" if folder.exists() else "does not exist"
         raise SplatsegError(
-            f"{folder} is not a scene: it {problem}; expected a folder that `splatseg train` wrote"
+            f"{folder} is not a scene: it {problem}",
+            expected="a folder that `splatseg train` wrote",
         )
     return read_manifest(path)
 
@@ -228,15 +252,18 @@ def _verify(folder: Path, name: str, manifest: Manifest) -> None:
     """Refuse a file that is not the one that was saved."""
     path = _current(folder, name)
     if name not in manifest.files:
-        raise SplatsegError(f"{folder / MANIFEST} lists no {name}; restore it or train again")
+        raise SplatsegError(
+            f"{folder / MANIFEST} lists no {name}",
+            remedy="restore it or train again",
+        )
     try:
         found = _sha256(path)
     except OSError as error:
         raise cannot_read(path, error) from error
     if found != manifest.files[name]:
         raise SplatsegError(
-            f"{path} is not the file that was saved (its checksum differs); restore it, or train "
-            "again"
+            f"{path} is not the file that was saved (its checksum differs)",
+            remedy="restore it, or train again",
         )
 
 
@@ -263,7 +290,10 @@ def _read_rows(path: Path, name: str, count: int) -> Tensor:
     """The tensor `name` of a file, which has one row a Gaussian."""
     tensors, _ = read_tensors(path)
     if name not in tensors:
-        raise SplatsegError(f"{path} has no tensor {name}; found {', '.join(tensors) or 'none'}")
+        raise SplatsegError(
+            f"{path} has no tensor {name}",
+            remedy=f"found {', '.join(tensors) or 'none'}",
+        )
     _refuse_other_length(path, tensors[name], count)
     return tensors[name]
 
@@ -271,5 +301,6 @@ def _read_rows(path: Path, name: str, count: int) -> Tensor:
 def _refuse_other_length(path: Path, tensor: Tensor, count: int) -> None:
     if tensor.shape[:1] != (count,):
         raise SplatsegError(
-            f"{path} has {len(tensor)} rows for the {count} Gaussians of {PLY}; expected one each"
+            f"{path} has {len(tensor)} rows for the {count} Gaussians of {PLY}",
+            expected="one each",
         )

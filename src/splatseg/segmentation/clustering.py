@@ -60,7 +60,10 @@ def cluster_gaussians(
         SplatsegError: the scene has no features, or they form no cluster.
     """
     if gaussians.features.shape[1] == 0:
-        raise SplatsegError("the scene has no segmentation features; train it with masks first")
+        raise SplatsegError(
+            "the scene has no segmentation features",
+            remedy="train it with masks first",
+        )
     regions: list[Float[Tensor, "_ f"]] = []
 
     def visit(index: int, features: FeatureMap) -> None:
@@ -107,15 +110,15 @@ def find_prototypes(regions: Float[Tensor, "r f"], views: int) -> Float[Tensor, 
     smallest = max(MIN_CLUSTER_REGIONS, round(MIN_VIEW_FRACTION * views))
     if len(regions) < smallest:
         raise SplatsegError(
-            f"the views show only {len(regions)} regions of one feature, too few to find objects; "
-            "were the features trained long enough?"
+            f"the views show only {len(regions)} regions of one feature, too few to find objects",
+            remedy="were the features trained long enough?",
         )
     labels = torch.from_numpy(_hdbscan_labels(regions.numpy(), smallest))
     count = int(labels.max()) + 1
     if count == 0:
         raise SplatsegError(
-            f"the {len(regions)} regions of the views form no cluster of {smallest} or more; "
-            "were the features trained long enough?"
+            f"the {len(regions)} regions of the views form no cluster of {smallest} or more",
+            remedy="were the features trained long enough?",
         )
     kept = labels >= 0
     sums = regions.new_zeros(count, regions.shape[1]).index_add(0, labels[kept], regions[kept])

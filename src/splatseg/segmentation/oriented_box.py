@@ -62,7 +62,7 @@ def _sample(
 
 
 def _least_axes(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "3 3"]:
-    """The axes, one a row, of the box of least volume around centerd `points`."""
+    """The axes, one a row, of the box of least volume around centered `points`."""
     principal = np.linalg.eigh(points.T @ points)[1].T
     turns = np.vstack([np.zeros(3), np.pi / 4 * np.eye(3)])
     starts = Rotation.from_rotvec(turns).as_matrix() @ principal

@@ -21,7 +21,7 @@ from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
-from splatseg.masks.levels import LEVELS, Level
+from splatseg.masks.config import LEVELS, Level
 from splatseg.render import ProjectedGaussians, Window, project
 from splatseg.render.reference import extents
 from splatseg.scene import Scene
@@ -76,8 +76,8 @@ class Picker:
     def __init__(self, scene: Scene, report: Report = lambda done, total: None) -> None:
         if scene.gaussians.features.shape[1] == 0:
             raise SplatsegError(
-                "the scene has no segmentation features (it was trained with --preset rgb); train "
-                "it with masks first"
+                "the scene has no segmentation features (it was trained for colors only)",
+                remedy="train it with masks first",
             )
         self.scene = scene
         self.fingerprint = fingerprint(scene.gaussians)
@@ -137,8 +137,8 @@ class Picker:
                 return Queries(candidate, inside, outside, threshold, self._checksum(candidate))
         wanted, unwanted = _describe_prompts(positive), _describe_prompts(negative)
         raise SplatsegError(
-            f"{wanted} and, to leave out, {unwanted} are on one thing at every level of the scene; "
-            "move one of them, or leave the second away"
+            f"{wanted} and, to leave out, {unwanted} are on one thing at every level of the scene",
+            remedy="move one of them, or leave the second away",
         )
 
     def margin(self, selection: Selection, frame: str) -> Float[np.ndarray, "h w"]:
@@ -231,13 +231,14 @@ class Picker:
         count = len(self.scene.gaussians)
         if not 0 <= prompt.index < count:
             raise SplatsegError(
-                f"there is no Gaussian {prompt.index}; the scene has {count}, counted from 0"
+                f"there is no Gaussian {prompt.index}",
+                remedy=f"the scene has {count}, counted from 0",
             )
         feature = self.view_aggregated_features(level)[prompt.index]
         if not bool(feature.any()):
             raise SplatsegError(
-                f"no training view sees Gaussian {prompt.index}, so nothing is known of it; name "
-                "another"
+                f"no training view sees Gaussian {prompt.index}, so nothing is known of it",
+                remedy="name another",
             )
         return feature
 

@@ -48,11 +48,14 @@ def query_features(
     """
     if gaussians.features.shape[1] == 0:
         raise SplatsegError(
-            "the scene has no segmentation features (it was trained with --preset rgb); train it "
-            "with masks first"
+            "the scene has no segmentation features (it was trained for colors only)",
+            remedy="train it with masks first",
         )
     if radius < 0:
-        raise SplatsegError(f"the query radius is {radius}; expected 0 or more pixels")
+        raise SplatsegError(
+            f"the query radius is {radius}",
+            expected="0 or more pixels",
+        )
     asked = [(frame_named(frames, click.frame), click) for click in clicks]
     return torch.stack(
         [
@@ -68,7 +71,10 @@ def frame_named(frames: Sequence[Frame], name: str) -> Frame:
         if frame.name == name:
             return frame
     some = ", ".join(sorted(frame.name for frame in frames)[:3])
-    raise SplatsegError(f"there is no frame {name}; the scene has {some}, ...")
+    raise SplatsegError(
+        f"there is no frame {name}",
+        remedy=f"the scene has {some}, ...",
+    )
 
 
 def click_query(
@@ -85,8 +91,8 @@ def click_query(
     covered = samples.alpha >= MIN_COVERAGE
     if not bool(covered[0]):
         raise SplatsegError(
-            f"the click at {click.x:g},{click.y:g} in {click.frame} is on empty background; "
-            "click on something that was reconstructed"
+            f"the click at {click.x:g},{click.y:g} in {click.frame} is on empty background",
+            remedy="click on something that was reconstructed",
         )
     return F.normalize(F.normalize(samples.image[covered], dim=1).mean(dim=0), dim=0)
 
@@ -107,13 +113,15 @@ def _undistorted_pixel(frame: Frame, click: PointPrompt) -> Tensor:
     if not (0 <= click.x < lens.width and 0 <= click.y < lens.height):
         raise SplatsegError(
             f"the click at {click.x:g},{click.y:g} lies outside {click.frame}, whose photo is "
-            f"{lens.width}x{lens.height}; x counts from the left and y from the top"
+            f"{lens.width}x{lens.height}",
+            remedy="x counts from the left and y from the top",
         )
     xy = lens.undistorted_from_photo(np.array([click.x, click.y]), camera)
     if not (np.isfinite(xy).all() and 0 <= xy[0] < camera.width and 0 <= xy[1] < camera.height):
         raise SplatsegError(
             f"the click at {click.x:g},{click.y:g} in {click.frame} lies in the border that "
-            "undistorting the photo removes; click further inside"
+            "undistorting the photo removes",
+            remedy="click further inside",
         )
     return torch.from_numpy(np.floor(xy)).to(torch.int32)
 

@@ -86,8 +86,11 @@ def region_queries(
     if not bool(inside.any()):
         kind = type(region).__name__.lower()
         raise NothingCovered(
-            f"the {kind} in {region.frame} covers nothing that was reconstructed; draw it over the "
-            f"object, in pixels of the photo, which is {frame.lens.width}x{frame.lens.height}"
+            f"the {kind} in {region.frame} covers nothing that was reconstructed",
+            remedy=(
+                "draw it over the object, in pixels of the photo, which is "
+                f"{frame.lens.width}x{frame.lens.height}"
+            ),
         )
     things, shares = things_in(features.features[inside], threshold)
     if isinstance(region, ScribblePrompt):
@@ -154,8 +157,8 @@ def _rectangle(box: BoxPrompt) -> list[int]:
     """The first and the last pixel that a box covers, as Pillow counts them."""
     if not (box.x0 < box.x1 and box.y0 < box.y1):
         raise SplatsegError(
-            f"the box {box.x0:g},{box.y0:g},{box.x1:g},{box.y1:g} in {box.frame} is empty; "
-            "expected the left, upper, right and lower edge"
+            f"the box {box.x0:g},{box.y0:g},{box.x1:g},{box.y1:g} in {box.frame} is empty",
+            expected="the left, upper, right and lower edge",
         )
     left, top = round(box.x0), round(box.y0)
     return [left, top, max(left, round(box.x1) - 1), max(top, round(box.y1) - 1)]

@@ -19,12 +19,12 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from splatseg.errors import SplatsegError
-from splatseg.files import read_tensors, write_tensors
 from splatseg.geometry.gaussians import Gaussians
-from splatseg.masks.levels import LEVELS, Level
+from splatseg.masks.config import LEVELS, Level
 from splatseg.render import ProjectedGaussians, rasterize
 from splatseg.scene import Scene
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
+from splatseg.tensor_files import read_tensors, write_tensors
 
 SCHEMA = "splatseg.selection/1"
 SELECTED = 0.5  # the weight from which a Gaussian, or a pixel, counts as selected
@@ -138,7 +138,8 @@ def refuse_other_scene(selection: Selection, scene: str) -> None:
     if selection.scene != scene:
         raise SplatsegError(
             f"the selection ({'; '.join(selection.made)}) is of another scene: its Gaussians have "
-            f"the checksum {selection.scene}, these have {scene}; pick it again in this scene"
+            f"the checksum {selection.scene}, these have {scene}",
+            remedy="pick it again in this scene",
         )
 
 
@@ -176,14 +177,15 @@ def load_selection(path: Path | str, scene: Scene) -> Selection:
         queries = _queries(tensors, metadata) if "level" in metadata else None
     except (KeyError, ValueError, TypeError) as error:
         raise SplatsegError(
-            f"{path} is not a selection that splatseg saved ({error}); expected the "
-            "selection.safetensors of a pick"
+            f"{path} is not a selection that splatseg saved ({error})",
+            expected="the selection.safetensors of a pick",
         ) from error
     refuse_other_scene(selection, fingerprint(scene.gaussians))
     if selection.weights.shape != (len(scene.gaussians),):
         raise SplatsegError(
             f"{path} has weights of shape {list(selection.weights.shape)} for the scene's "
-            f"{len(scene.gaussians)} Gaussians; pick it again"
+            f"{len(scene.gaussians)} Gaussians",
+            remedy="pick it again",
         )
     device = scene.gaussians.means.device
     selection = replace(selection, weights=selection.weights.clamp(0, 1).to(device))

@@ -58,11 +58,14 @@ def find_photos(source: Path, root: Path) -> list[Path]:
     """
     folder = _photo_folder(source, root)
     if not folder.is_dir():
-        raise SplatsegError(f"{folder} does not exist; expected a folder of photos or a video")
+        raise SplatsegError(
+            f"{folder} does not exist",
+            expected="a folder of photos or a video",
+        )
     if folder.resolve() == root.resolve():
         raise SplatsegError(
-            f"{folder} is to be the capture but has no {PHOTO_FOLDER} folder; move the photos to "
-            f"{root / PHOTO_FOLDER} or name another folder with -o"
+            f"{folder} is to be the capture but has no {PHOTO_FOLDER} folder",
+            remedy=f"move the photos to {root / PHOTO_FOLDER} or name another folder with `output`",
         )
     passed_over = None if is_in_place(source, root) else root.resolve()
     found = []
@@ -101,8 +104,11 @@ def gather(
     if len(names) < MIN_PHOTOS:
         broken = f" and {len(unreadable)} that cannot be read" if unreadable else ""
         raise SplatsegError(
-            f"{source} has {len(names)} photos{broken}; expected at least {MIN_PHOTOS}, taken from "
-            "different places, as JPEG, PNG, TIFF, BMP, WebP or HEIC"
+            f"{source} has {len(names)} photos{broken}",
+            expected=(
+                f"at least {MIN_PHOTOS}, taken from different places, as JPEG, PNG, TIFF, "
+                "BMP, WebP or HEIC"
+            ),
         )
     return tuple(names)
 
@@ -130,8 +136,8 @@ def _check_formats(found: Sequence[Path], folder: Path, in_place: bool) -> None:
     unfit = [path for path in found if path.suffix.lower() in CONVERTED_SUFFIXES]
     if in_place and unfit:
         raise SplatsegError(
-            f"{unfit[0]} must be converted, which is not done in a capture's own {PHOTO_FOLDER}; "
-            "move the photos to another folder and pass that"
+            f"{unfit[0]} must be converted, which is not done in a capture's own {PHOTO_FOLDER}",
+            remedy="move the photos to another folder and pass that",
         )
     frames: dict[str, Path] = {}
     for path in found:
@@ -139,7 +145,8 @@ def _check_formats(found: Sequence[Path], folder: Path, in_place: bool) -> None:
         twin = frames.setdefault(frame, path)
         if twin is not path:
             raise SplatsegError(
-                f"{twin} and {path.name} would both be the frame {frame}; remove or rename one"
+                f"{twin} and {path.name} would both be the frame {frame}",
+                remedy="remove or rename one",
             )
 
 

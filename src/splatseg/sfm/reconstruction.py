@@ -226,8 +226,11 @@ def find_poses(work: Work, pairs: Sequence[Pair], report: Report) -> Reconstruct
         raise SplatsegError(
             f"no poses were found for the {len(work.photos)} photos in "
             f"{work.root / PHOTO_FOLDER}: too little is seen again from photo to photo, or all "
-            "from one place; walk around something with texture, and take sharp photos, each "
-            "overlapping the next by two thirds or more"
+            "from one place",
+            remedy=(
+                "walk around something with texture, and take sharp photos, each overlapping "
+                "the next by two thirds or more"
+            ),
         )
     return Reconstruction(models[0], tuple(_size(model) for model in models[1:]))
 
@@ -432,8 +435,8 @@ def _pycolmap(work: Work) -> Iterator[None]:
     except RuntimeError as error:
         free = shutil.disk_usage(work.root).free / 1e6
         raise SplatsegError(
-            f"pycolmap cannot work with {work.database} ({error}; {free:.3g} MB free); make room "
-            "on the disk, or begin anew with --restart if the file is damaged"
+            f"pycolmap cannot work with {work.database} ({error}; {free:.3g} MB free)",
+            remedy="make room on the disk, or begin anew with `restart` if the file is damaged",
         ) from error
     finally:
         pycolmap.logging.minloglevel = level

@@ -71,8 +71,8 @@ def open_video(path: Path) -> Video:
                 end = max(end, shown + _seconds(packet.duration, stream.time_base) - start)
     if frames < MIN_PHOTOS:
         raise SplatsegError(
-            f"{path} is a video of {frames} frames; expected a video of a scene from several "
-            "places, or a folder of photos"
+            f"{path} is a video of {frames} frames",
+            expected="a video of a scene from several places, or a folder of photos",
         )
     return Video(path, frames, end, max(claimed, end))
 
@@ -138,8 +138,8 @@ def _write_sharpest(
             _upright(frame).save(folder / names[-1], quality=JPEG_QUALITY)
     if len(names) < MIN_PHOTOS:
         raise SplatsegError(
-            f"{video.path} is damaged: {len(names)} of its frames can be read; copy or export the "
-            "video again"
+            f"{video.path} is damaged: {len(names)} of its frames can be read",
+            remedy="copy or export the video again",
         )
     if video.claimed_seconds - seconds > MISSING_SECONDS:
         logger.warning(
@@ -200,12 +200,16 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         container = av.open(str(path))
     except (FFmpegError, OSError) as error:
         raise SplatsegError(
-            f"{path} cannot be read as a video ({error.strerror}); expected a video, or a folder "
-            "of photos; a recording that was cut off may lack its index, and is lost then"
+            f"{path} cannot be read as a video ({error.strerror})",
+            expected="a video, or a folder of photos",
+            remedy="a recording that was cut off may lack its index, and is lost then",
         ) from error
     with container:
         if not container.streams.video:
-            raise SplatsegError(f"{path} has no pictures; expected a video, or a folder of photos")
+            raise SplatsegError(
+                f"{path} has no pictures",
+                expected="a video, or a folder of photos",
+            )
         yield container, container.streams.video[0]
 
 
@@ -228,6 +232,6 @@ def _refuse_other_photos(images: Path, made_here: bool) -> None:
     others = [name for name in names if not (made_here and FRAME_NAME.fullmatch(name))]
     if others:
         raise SplatsegError(
-            f"{images} holds {others[0]}, which is no frame of a video that was extracted there; "
-            "name another folder with -o"
+            f"{images} holds {others[0]}, which is no frame of a video that was extracted there",
+            remedy="name another folder with `output`",
         )

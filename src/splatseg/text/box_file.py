@@ -6,7 +6,6 @@ By frame of the scene. Boxes are x0, y0, x1, y1 in pixels of the photo as shippe
 the photo is cut off. A score may be left out, and is 1 then. Prompts match whatever their case.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from splatseg.errors import SplatsegError
-from splatseg.files import cannot_read
+from splatseg.files import read_json
 from splatseg.models.detector import Box, Detection, clipped, plain
 
 SHAPE = '{"<frame>": [{"prompt": "red mug", "box": [x0, y0, x1, y1], "score": 0.9}, ...]}'
@@ -31,11 +30,14 @@ class BoxFile:
         for frame, entries in _read_object(path).items():
             if frame not in sizes:
                 raise SplatsegError(
-                    f"{path} has boxes of {frame!r}, which is no frame of the scene; expected "
-                    f"frames such as {min(sizes)}"
+                    f"{path} has boxes of {frame!r}, which is no frame of the scene",
+                    expected=f"frames such as {min(sizes)}",
                 )
             if not isinstance(entries, list):
-                raise SplatsegError(f"{path}: {frame} has no list of boxes; expected {SHAPE}")
+                raise SplatsegError(
+                    f"{path}: {frame} has no list of boxes",
+                    expected=f"{SHAPE}",
+                )
             self._detections[frame] = [
                 _read_entry(entry, f"{path}: box {number} of {frame}", sizes[frame])
                 for number, entry in enumerate(entries, start=1)
@@ -65,42 +67,52 @@ class BoxFile:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    except ValueError as error:
-        raise SplatsegError(f"{path} is not valid JSON ({error}); expected {SHAPE}") from error
+    content = read_json(path, SHAPE)
     if not isinstance(content, dict):
-        raise SplatsegError(f"{path} is no JSON object; expected {SHAPE}")
+        raise SplatsegError(
+            f"{path} is no JSON object",
+            expected=f"{SHAPE}",
+        )
     return content
 
 
 def _read_entry(entry: Any, place: str, size: tuple[int, int]) -> Detection:
     if not isinstance(entry, dict):
-        raise SplatsegError(f"{place} is {entry!r}; expected an object such as in {SHAPE}")
+        raise SplatsegError(
+            f"{place} is {entry!r}",
+            expected=f"an object such as in {SHAPE}",
+        )
     prompt, score = entry.get("prompt"), entry.get("score", 1.0)
     if not isinstance(prompt, str) or not prompt.strip():
-        raise SplatsegError(f"{place} has the prompt {prompt!r}; expected words")
+        raise SplatsegError(
+            f"{place} has the prompt {prompt!r}",
+            expected="words",
+        )
     if not _is_number(score) or not 0 <= score <= 1:
-        raise SplatsegError(f"{place} has the score {score!r}; expected a number from 0 to 1")
+        raise SplatsegError(
+            f"{place} has the score {score!r}",
+            expected="a number from 0 to 1",
+        )
     return Detection(_read_box(entry.get("box"), place, size), float(score), prompt)
 
 
 def _read_box(box: Any, place: str, size: tuple[int, int]) -> Box:
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-        raise SplatsegError(f"{place} has the box {box!r}; expected four numbers x0, y0, x1, y1")
+        raise SplatsegError(
+            f"{place} has the box {box!r}",
+            expected="four numbers x0, y0, x1, y1",
+        )
     x0, y0, x1, y1 = box
     if x0 >= x1 or y0 >= y1:
         raise SplatsegError(
-            f"{place} has the box {box}, which has no area; expected x0, y0, x1, y1 with x0 < x1 "
-            "and y0 < y1, not a width and a height"
+            f"{place} has the box {box}, which has no area",
+            expected="x0, y0, x1, y1 with x0 < x1 and y0 < y1, not a width and a height",
         )
     width, height = size
     if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
         raise SplatsegError(
-            f"{place} has the box {box}, which lies outside the photo of {width}x{height}; "
-            "expected pixels of the photo as shipped"
+            f"{place} has the box {box}, which lies outside the photo of {width}x{height}",
+            expected="pixels of the photo as shipped",
         )
     return clipped(np.array([box], dtype=np.float64), width, height)[0]
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from splatseg.masks.levels import Level
+from splatseg.masks.config import Level
 from splatseg.models.detector import Detection, Detector
 from splatseg.models.segmenter import Segmenter
 from splatseg.segmentation import THRESHOLD, BoxPrompt, MaskPrompt, NothingCovered, Picker

@@ -20,17 +20,24 @@ class MaskFolder:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise SplatsegError(f"there is no folder {folder}; expected masks <prompt>.png in it")
+            raise SplatsegError(
+                f"there is no folder {folder}",
+                expected="masks <prompt>.png in it",
+            )
         self.name = folder.name
         self._files: dict[str, Path] = {}
         for path in sorted(folder.glob("*.png")):
             twin = self._files.setdefault(plain(path.stem), path)
             if twin is not path:
                 raise SplatsegError(
-                    f"{twin} and {path.name} are masks of one prompt; remove one of them"
+                    f"{twin} and {path.name} are masks of one prompt",
+                    remedy="remove one of them",
                 )
         if not self._files:
-            raise SplatsegError(f"{folder} has no masks; expected <prompt>.png")
+            raise SplatsegError(
+                f"{folder} has no masks",
+                expected="<prompt>.png",
+            )
 
     def find(
         self, frame: str, image: UInt8[np.ndarray, "h w 3"], prompts: Sequence[str]

@@ -1,27 +1,6 @@
 """Training: presets, schedule, density control, the training step, checkpoints."""
 
-from splatseg.training.config import (
-    PRESETS,
-    AppearanceConfig,
-    ContrastiveConfig,
-    DensityConfig,
-    Preset,
-    SpatialConfig,
-    TrainConfig,
-)
-from splatseg.training.contrast import contrast_features
-from splatseg.training.trainer import Progress, lift_features, train
+import lazy_loader
 
-__all__ = [
-    "PRESETS",
-    "AppearanceConfig",
-    "ContrastiveConfig",
-    "DensityConfig",
-    "Preset",
-    "Progress",
-    "SpatialConfig",
-    "TrainConfig",
-    "contrast_features",
-    "lift_features",
-    "train",
-]
+# Names come with their modules when they are first used: see __init__.pyi.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

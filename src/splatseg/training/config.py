@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from splatseg.errors import SplatsegError
-from splatseg.lifting import LiftConfig
-from splatseg.losses.contrastive import Temperature
-from splatseg.masks import FlatteningOrder
-from splatseg.masks.levels import Level
+from splatseg.lifting.config import LiftConfig
+from splatseg.losses.config import Temperature
+from splatseg.masks.config import FlatteningOrder, Level
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,10 @@ class TrainConfig:
         }
         for name, value in positive.items():
             if value < 1:
-                raise SplatsegError(f"{name} is {value}; expected at least 1")
+                raise SplatsegError(
+                    f"{name} is {value}",
+                    expected="at least 1",
+                )
         not_negative = {
             "seed": self.seed,
             "contrastive.weight": self.contrastive.weight,
@@ -145,16 +147,25 @@ class TrainConfig:
         }
         for name, value in not_negative.items():
             if not value >= 0:  # NaN is refused as well
-                raise SplatsegError(f"{name} is {value}; expected 0 or more")
+                raise SplatsegError(
+                    f"{name} is {value}",
+                    expected="0 or more",
+                )
         if not self.lift.temperature > 0:
-            raise SplatsegError(f"lift.temperature is {self.lift.temperature}; expected above 0")
+            raise SplatsegError(
+                f"lift.temperature is {self.lift.temperature}",
+                expected="above 0",
+            )
         if not 0 < self.density.reset_interval <= 1:
             raise SplatsegError(
-                f"density.reset_interval is {self.density.reset_interval}; expected a share of all "
-                "iterations, above 0 and at most 1"
+                f"density.reset_interval is {self.density.reset_interval}",
+                expected="a share of all iterations, above 0 and at most 1",
             )
         if not 0 <= self.appearance.sh_degree <= 3:
-            raise SplatsegError(f"sh_degree is {self.appearance.sh_degree}; expected 0, 1, 2 or 3")
+            raise SplatsegError(
+                f"sh_degree is {self.appearance.sh_degree}",
+                expected="0, 1, 2 or 3",
+            )
 
     @property
     def contrasts(self) -> bool:

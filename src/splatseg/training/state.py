@@ -17,8 +17,8 @@ from splatseg.capture import Capture
 from splatseg.engine.adam import Moments
 from splatseg.engine.buffers import GradientBuffers
 from splatseg.errors import SplatsegError
-from splatseg.files import read_tensors, write_tensors
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.tensor_files import read_tensors, write_tensors
 from splatseg.training.config import TrainConfig
 from splatseg.training.density import DensityStatistics
 
@@ -95,7 +95,8 @@ def load_checkpoint(folder: Path, identity: dict[str, Any]) -> TrainState | None
         gaussians = Gaussians(**{name: tensors[name] for name in names})
     except (KeyError, ValueError) as error:
         raise SplatsegError(
-            f"{path} is not a training checkpoint ({error}); delete it or pass --restart"
+            f"{path} is not a training checkpoint ({error})",
+            remedy="delete it or pass `restart`",
         ) from error
     check_identity(found, identity, f"{folder} holds an unfinished run")
     return TrainState(iteration, gaussians, moments, statistics, feature_step, seconds)
@@ -118,8 +119,10 @@ def check_identity(found: dict[str, Any], expected: dict[str, Any], what: str) -
     if differing:
         name, there, here = differing[0]
         raise SplatsegError(
-            f"{what} with other settings ({name} was {there}, now {here}); pass the same "
-            "settings, --restart to begin again in its place, or another -o"
+            f"{what} with other settings ({name} was {there}, now {here})",
+            remedy=(
+                "pass the same settings, `restart` to begin again in its place, or another `output`"
+            ),
         )
 
 

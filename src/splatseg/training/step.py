@@ -58,8 +58,8 @@ def train_step(
     loss = rendering.item() + feature_loss.item()
     if not math.isfinite(loss):
         raise SplatsegError(
-            f"the loss is {loss} at iteration {iteration} (frame {frame.name}); lower the "
-            "learning rates, or check that photo and its pose"
+            f"the loss is {loss} at iteration {iteration} (frame {frame.name})",
+            remedy="lower the learning rates, or check that photo and its pose",
         )
 
     state.iteration = iteration

@@ -21,7 +21,7 @@ from splatseg.files import cannot_write
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.lifting import Report, lift
 from splatseg.masks import MaskSet
-from splatseg.masks.levels import Level
+from splatseg.masks.config import Level
 from splatseg.scene import Scene, load_scene, save_scene
 from splatseg.training.config import TrainConfig
 from splatseg.training.initialize import gaussians_from_points
@@ -83,7 +83,8 @@ def train(
     """
     if config.learns_features and masks is None:
         raise SplatsegError(
-            "training segmentation features needs masks; pass --masks NAME or --preset rgb"
+            "training segmentation features needs masks",
+            remedy="pass `masks` NAME or `preset` rgb",
         )
     masks = masks if config.learns_features else None
     identity = run_identity(config, capture, masks and masks.name)

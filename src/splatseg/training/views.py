@@ -15,7 +15,7 @@ from splatseg.capture import Capture, Frame
 from splatseg.capture.image_cache import ImageCache
 from splatseg.lifting.views import SegmentedView
 from splatseg.masks import FlatteningOrder, MaskSet, Segments
-from splatseg.masks.levels import Level
+from splatseg.masks.config import Level
 from splatseg.masks.regions import cut_into_regions
 from splatseg.training.config import ContrastiveConfig
 from splatseg.training.randomness import generator

@@ -25,7 +25,7 @@ THINGS = {  # color and place, (top, bottom, left, right), on the tiny SAM's gri
     "blue": ((40, 60, 220), (20, 60, 160, 240)),
     "white": ((240, 240, 240), (120, 160, 40, 80)),
 }
-PLAIN = GenerationConfig(grid=8, crops=0, boxes=False)
+PLAIN = GenerationConfig(points_per_side=8, crops=0, boxes=False)
 MATCHED = 0.9
 
 
@@ -150,7 +150,7 @@ def test_photos_of_any_size(segmenter, size):
     height, width = size
     box = (height // 4, height * 3 // 4, width // 4, width * 3 // 4)
     photo, places = paint({"red": ((200, 40, 40), box)}, size)
-    config = GenerationConfig(grid=6, crops=0)
+    config = GenerationConfig(points_per_side=6, crops=0)
     segments = generate_masks(segmenter, photo, config)
     assert best_iou(segments.resized(*size), places["red"]) > 0.85
 
@@ -162,20 +162,24 @@ def test_photos_of_any_size(segmenter, size):
 def test_masks_are_no_larger_than_a_model_can_see(segmenter, size, expected):
     assert MASK_LONGEST_SIDE == 1024
     photo = np.full((*size, 3), BACKGROUND, dtype=np.uint8)
-    segments = generate_masks(segmenter, photo, GenerationConfig(grid=1, crops=2, crop_grid=1))
+    segments = generate_masks(
+        segmenter, photo, GenerationConfig(points_per_side=1, crops=2, crop_points_per_side=1)
+    )
     assert (segments.height, segments.width) == (expected or size)
 
 
 def test_a_blank_photo_has_one_mask(segmenter):
     photo, _ = paint({})
-    segments = generate_masks(segmenter, photo, GenerationConfig(grid=4, crop_grid=2))
+    segments = generate_masks(
+        segmenter, photo, GenerationConfig(points_per_side=4, crop_points_per_side=2)
+    )
     assert len(segments) == 1 and segments.coverage == 1.0
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_a_photo_of_nothing_sure_has_no_mask(adaptive):
     nothing = np.zeros((72, 96), dtype=bool)
-    config = GenerationConfig(grid=4, crops=0, adaptive=adaptive)
+    config = GenerationConfig(points_per_side=4, crops=0, adaptive=adaptive)
     photo, _ = paint({}, size=nothing.shape)
     segments = generate_masks(Always(nothing, nothing, nothing), photo, config)
     assert len(segments) == 0 and (segments.height, segments.width) == nothing.shape
@@ -190,9 +194,9 @@ def test_crops_find_what_is_too_small_for_the_whole_photo(segmenter):
         "tag": ((240, 200, 20), (116, 124, 185, 193)),  # 2.4 logits wide; in a crop, 4
     }
     photo, places = paint(things, size=(160, 213))
-    plain = GenerationConfig(grid=8, crops=0, boxes=False)
+    plain = GenerationConfig(points_per_side=8, crops=0, boxes=False)
     assert best_iou(generate_masks(segmenter, photo, plain), places["tag"]) < 0.5
-    cropped = GenerationConfig(grid=4, crops=2, crop_grid=8, boxes=False)
+    cropped = GenerationConfig(points_per_side=4, crops=2, crop_points_per_side=8, boxes=False)
     found = generate_masks(segmenter, photo, cropped)
     assert best_iou(found, places["tag"]) >= 0.8
     assert best_iou(found, places["red"]) >= MATCHED
@@ -200,15 +204,17 @@ def test_crops_find_what_is_too_small_for_the_whole_photo(segmenter):
 
 def test_what_a_crop_cuts_is_not_taken_for_a_thing():
     photo, places = paint({"red": ((200, 40, 40), (20, 60, 10, 86))}, size=(72, 96))
-    plain = generate_masks(ByColor(), photo, GenerationConfig(grid=4, crops=0))
-    cropped = generate_masks(ByColor(), photo, GenerationConfig(grid=4, crops=3, crop_grid=4))
+    plain = generate_masks(ByColor(), photo, GenerationConfig(points_per_side=4, crops=0))
+    cropped = generate_masks(
+        ByColor(), photo, GenerationConfig(points_per_side=4, crops=3, crop_points_per_side=4)
+    )
     assert len(plain) == len(cropped) == 2
     assert best_iou(cropped, places["red"]) == 1.0
 
 
 def test_a_thing_of_two_crops_is_found_once():
     photo, places = paint({"tag": ((240, 200, 20), (33, 37, 45, 50))}, size=(72, 96))
-    config = GenerationConfig(grid=1, crops=2, crop_grid=12, boxes=False)
+    config = GenerationConfig(points_per_side=1, crops=2, crop_points_per_side=12, boxes=False)
     segments = generate_masks(ByColor(), photo, config)
     assert [bool((mask == places["tag"]).all()) for mask in segments.masks()].count(True) == 1
 
@@ -219,11 +225,11 @@ def test_boxes_find_what_points_do_not(segmenter):
         "tag": ((240, 240, 20), (80, 100, 100, 120)),  # where no point of the grid lies
     }
     photo, places = paint(frame)
-    config = GenerationConfig(grid=4, crops=0, boxes=False)
+    config = GenerationConfig(points_per_side=4, crops=0, boxes=False)
     points = (np.arange(4) + 0.5) / 4
     assert not places["tag"][(points * 192).astype(int)][:, (points * 256).astype(int)].any()
     assert best_iou(generate_masks(segmenter, photo, config), places["tag"]) < 0.1
-    with_boxes = GenerationConfig(grid=4, crops=0, boxes=True)
+    with_boxes = GenerationConfig(points_per_side=4, crops=0, boxes=True)
     assert best_iou(generate_masks(segmenter, photo, with_boxes), places["tag"]) >= MATCHED
 
 
@@ -232,7 +238,9 @@ def test_boxes_find_what_points_do_not(segmenter):
 
 def test_the_encoder_runs_once_for_each_window_and_prompts_are_batched(segmenter):
     counting = Counting(segmenter)
-    config = GenerationConfig(grid=16, crops=2, crop_grid=4, boxes=False, adaptive=False)
+    config = GenerationConfig(
+        points_per_side=16, crops=2, crop_points_per_side=4, boxes=False, adaptive=False
+    )
     generate_masks(counting, paint(THINGS)[0], config)
     assert len(counting.looked_at) == 1 + 4
     assert counting.looked_at[0] == (192, 256)
@@ -314,7 +322,7 @@ def test_what_the_model_doubts_is_dropped(segmenter):
     photo[100:172, 140:228, 1] = np.linspace(160, 200, 88)  # a green that fades
     shades = []
     for least in (0.6, 0.999):
-        config = GenerationConfig(grid=8, crops=0, boxes=False, min_predicted_iou=least)
+        config = GenerationConfig(points_per_side=8, crops=0, boxes=False, min_predicted_iou=least)
         masks = generate_masks(segmenter, photo, config).masks()
         shades.append([mask for mask in masks if not (mask & ~places["green"]).any()])
     assert len(shades[0]) > len(shades[1]) == 1
@@ -340,6 +348,6 @@ def test_settings_that_make_no_sense(settings, reason):
 
 
 def test_prompts_of_a_photo():
-    assert GenerationConfig(grid=16, crops=0).prompts == 256
-    assert GenerationConfig(grid=16, crops=1).prompts == 256
-    assert GenerationConfig(grid=16, crops=2, crop_grid=8).prompts == 512
+    assert GenerationConfig(points_per_side=16, crops=0).prompts == 256
+    assert GenerationConfig(points_per_side=16, crops=1).prompts == 256
+    assert GenerationConfig(points_per_side=16, crops=2, crop_points_per_side=8).prompts == 512

@@ -42,12 +42,13 @@ def recognize(source: Path) -> str:
         return fitting[0]
     if fitting:
         raise SplatsegError(
-            f"{source} holds masks of several formats ({', '.join(fitting)}); name the one to read "
-            "or a folder with one of them only"
+            f"{source} holds masks of several formats ({', '.join(fitting)})",
+            remedy="name the one to read or a folder with one of them only",
         )
     known = "; ".join(f"{name}: {form.description}" for name, form in FORMATS.items())
     raise SplatsegError(
-        f"{source} holds {contents(source)}, masks of no known format; expected one of {known}"
+        f"{source} holds {contents(source)}, masks of no known format",
+        expected=f"one of {known}",
     )
 
 
@@ -59,7 +60,10 @@ def read_masks(source: Path, frames: Mapping[str, Photo], format: str | None = N
     """
     name = recognize(source) if format is None else format
     if name not in FORMATS:
-        raise SplatsegError(f"there is no mask format {name}; there are {', '.join(FORMATS)}")
+        raise SplatsegError(
+            f"there is no mask format {name}",
+            remedy=f"there are {', '.join(FORMATS)}",
+        )
     _check_place(source)
     return MaskImport(source, name, FORMATS[name].open(source, frames), frames)
 
@@ -70,8 +74,8 @@ def _check_place(source: Path) -> None:
     inside = [name for name in _TOOLS_FOLDERS if (source / name).is_dir()]
     if inside:
         raise SplatsegError(
-            f"{source} holds more than masks; name the folder of the masks, such as "
-            f"{source / inside[0]}"
+            f"{source} holds more than masks",
+            remedy=f"name the folder of the masks, such as {source / inside[0]}",
         )
 
 

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from splatseg.errors import SplatsegError
+from splatseg.files import read_json
 from splatseg.masks import rle
-from splatseg.masks.files import field, parse_qualities, parse_rle, read_ids, read_json
+from splatseg.masks.files import EXPECTED_JSON, field, parse_qualities, parse_rle, read_ids
 from splatseg.masks.formats.mask_import import Format, check_count
 from splatseg.masks.formats.matching import Entry, Photo, match
 from splatseg.masks.formats.source import JsonKind, json_kind
@@ -42,7 +43,8 @@ def _only_file(source: Path, kind: JsonKind) -> Path:
     if len(files) != 1:
         found = ", ".join(str(path.relative_to(source)) for path in files) or "none"
         raise SplatsegError(
-            f"{source} should hold one JSON of the kind {kind}, found {found}; name the file"
+            f"{source} should hold one JSON of the kind {kind}, found {found}",
+            remedy="name the file",
         )
     return files[0]
 
@@ -53,7 +55,7 @@ def _fits(kind: JsonKind, source: Path) -> bool:
 
 def _parse(path: Path) -> tuple[dict[int | str, dict[str, Any]], list[dict[str, Any]]]:
     """Images by id, and annotations; both of objects whose image exists."""
-    data = read_json(path)
+    data = read_json(path, EXPECTED_JSON)
     try:
         images = {}
         for image in field(data, "images", list):
@@ -152,8 +154,9 @@ def _png_folder(path: Path, names: Sequence[str]) -> Path:
     found = [folder for folder in folders if any((folder / name).is_file() for name in names[:1])]
     if not found:
         raise SplatsegError(
-            f"{path} names {names[0] if names else 'no PNG'}, which is in none of "
-            f"{', '.join(map(str, folders))}; put the PNGs into the first"
+            f"{path} names {(names[0] if names else 'no PNG')}, which is in none of "
+            f"{', '.join(map(str, folders))}",
+            remedy="put the PNGs into the first",
         )
     return found[0]
 
@@ -165,7 +168,8 @@ def _read_panoptic(path: Path, listed: list[int], photo_size: tuple[int, int]) -
     if missing:
         raise SplatsegError(
             f"{path} has no pixel of segment {missing[0]} ({len(missing)} of {len(listed)} listed "
-            "in its JSON are missing); the two do not belong together"
+            "in its JSON are missing)",
+            remedy="the two do not belong together",
         )
     unknown = np.full(len(listed), np.nan)
     height, width = ids.shape

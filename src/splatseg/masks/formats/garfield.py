@@ -47,7 +47,10 @@ def _file(source: Path) -> Path | None:
 def _open(source: Path, photos: Mapping[str, Photo]) -> Mapping[str, Entry]:
     path = _file(source)
     if path is None:
-        raise SplatsegError(f"{source} holds no sam_data.hdf5, or several .hdf5 files; name one")
+        raise SplatsegError(
+            f"{source} holds no sam_data.hdf5, or several .hdf5 files",
+            remedy="name one",
+        )
     with _opened(path) as file:
         group = _only_group(path, file)
         count = _count_images(path, group)
@@ -70,8 +73,11 @@ def _only_group(path: Path, file: Any) -> Any:
     if len(groups) != 1:
         found = ", ".join(group.name for group in groups) or ", ".join(file) or "nothing"
         raise SplatsegError(
-            f"{path} holds {found}; expected one group with {KEYS}, as GARField writes it: if "
-            "there are several, copy the one you want to a file of its own"
+            f"{path} holds {found}",
+            expected=(
+                f"one group with {KEYS}, as GARField writes it: if there are several, copy "
+                "the one you want to a file of its own"
+            ),
         )
     return groups[0]
 
@@ -81,7 +87,8 @@ def _count_images(path: Path, group: Any) -> int:
     if not names or names != {str(k) for k in range(len(names))}:
         raise SplatsegError(
             f"{path} does not number the images under {group.name}/{KEYS} from 0 to "
-            f"{len(names) - 1}; it may be half written: make it again with GARField"
+            f"{len(names) - 1}",
+            remedy="it may be half written: make it again with GARField",
         )
     return len(names)
 
@@ -92,8 +99,11 @@ def _training_frames(path: Path, photos: Mapping[str, Photo], count: int) -> lis
     if count not in (len(frames), math.ceil(len(frames) * TRAIN_FRACTION)):
         raise SplatsegError(
             f"{path} has masks of {count} images and names none of them, but the capture has "
-            f"{len(frames)} photos, so that which is which is not known; expected masks of all "
-            f"photos, or of {math.ceil(len(frames) * TRAIN_FRACTION)} as GARField splits them"
+            f"{len(frames)} photos, so that which is which is not known",
+            expected=(
+                f"masks of all photos, or of {math.ceil(len(frames) * TRAIN_FRACTION)} as "
+                "GARField splits them"
+            ),
         )
     return [frames[i] for i in np.linspace(0, len(frames) - 1, count, dtype=int)]
 
@@ -103,8 +113,8 @@ def _read(path: Path, group: str, index: int, photo_size: tuple[int, int]) -> Se
         keys = file[f"{group}/{KEYS}/{index}"]
         if getattr(keys, "ndim", 0) != 3 or keys.dtype.kind not in "iu":
             raise SplatsegError(
-                f"{path} holds no ids [height, width, n] in {group}/{KEYS}/{index}; expected "
-                "GARField's: make it again"
+                f"{path} holds no ids [height, width, n] in {group}/{KEYS}/{index}",
+                expected="GARField's: make it again",
             )
         layers = np.moveaxis(keys[...], 2, 0)
     return _segments(f"{path} ({group}/{KEYS}/{index})", layers)
@@ -133,8 +143,10 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except Exception as error:  # h5py raises half a dozen kinds for a damaged file
         raise SplatsegError(
-            f"{path} cannot be read as HDF5 ({error}); it may be half written or open in another "
-            "program: close that, or make it again"
+            f"{path} cannot be read as HDF5 ({error})",
+            remedy=(
+                "it may be half written or open in another program: close that, or make it again"
+            ),
         ) from error
 
 

@@ -43,8 +43,8 @@ def _check_labels(path: Path, ids: Integer[np.ndarray, "h w"]) -> None:
     count = len(np.unique(ids[ids > 0]))
     if count * MIN_PIXELS_PER_LABEL > ids.size and count > 255:
         raise SplatsegError(
-            f"{path} has {count} labels in {ids.size} pixels; expected a label map, which a photo "
-            "or a shaded preview is not"
+            f"{path} has {count} labels in {ids.size} pixels",
+            expected="a label map, which a photo or a shaded preview is not",
         )
     check_count(str(path), count)
 

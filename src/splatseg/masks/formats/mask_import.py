@@ -64,6 +64,8 @@ def check_count(place: str, count: int) -> None:
     """Refuse more masks of one photo than a view can hold."""
     if count > MAX_SEGMENTS:
         raise SplatsegError(
-            f"{place} holds {count} masks; expected at most {MAX_SEGMENTS} a photo: drop the "
-            "smallest ones or those of low quality"
+            f"{place} holds {count} masks",
+            expected=(
+                f"at most {MAX_SEGMENTS} a photo: drop the smallest ones or those of low quality"
+            ),
         )

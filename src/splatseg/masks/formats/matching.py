@@ -56,10 +56,10 @@ def match(source: Path, entries: Sequence[Entry], photos: Mapping[str, Photo]) -
         matched |= _one_each([(f, entry) for f, entry in found if f and f not in matched])
     if not matched:
         raise SplatsegError(
-            f"{source} has masks for none of the capture's {len(photos)} photos: its first picture "
-            f"is {entries[0].name if entries else 'none at all'}, a photo is "
-            f"{next((photo.file_name for photo in photos.values()), 'none at all')}; rename either "
-            "so that they agree"
+            f"{source} has masks for none of the capture's {len(photos)} photos: its first "
+            f"picture is {(entries[0].name if entries else 'none at all')}, a photo is "
+            f"{next((photo.file_name for photo in photos.values()), 'none at all')}",
+            remedy="rename either so that they agree",
         )
     if left:
         log.warning(
@@ -131,7 +131,8 @@ def _one_each(found: Sequence[tuple[str, Entry]]) -> dict[str, Entry]:
         twin = matched.setdefault(frame, entry)
         if twin is not entry:
             raise SplatsegError(
-                f"{twin.place} and {entry.place} both fit the photo {frame}; remove one"
+                f"{twin.place} and {entry.place} both fit the photo {frame}",
+                remedy="remove one",
             )
     return matched
 

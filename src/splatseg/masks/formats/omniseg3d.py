@@ -67,7 +67,10 @@ def _load(path: Path) -> tuple[Int[np.ndarray, "h w"], Integer[np.ndarray, "p p"
     indices, correlation = _arrays(path)
     problem = _problem(indices, correlation)
     if problem:
-        raise SplatsegError(f"{path} is not OmniSeg3D's: {problem}; make it again with run_sam.py")
+        raise SplatsegError(
+            f"{path} is not OmniSeg3D's: {problem}",
+            remedy="make it again with run_sam.py",
+        )
     return indices.astype(np.intp), correlation
 
 
@@ -82,16 +85,18 @@ def _arrays(path: Path) -> tuple[np.ndarray, ...]:
     except Exception as error:  # numpy and zipfile raise a dozen kinds for a damaged file
         if "allow_pickle" in str(error):
             raise SplatsegError(
-                f"{path} holds Python objects, which are not unpickled; save "
-                f"{' and '.join(ARRAYS)} as arrays of numbers with numpy.savez"
+                f"{path} holds Python objects, which are not unpickled",
+                remedy=f"save {' and '.join(ARRAYS)} as arrays of numbers with numpy.savez",
             ) from error
         raise SplatsegError(
-            f"{path} cannot be read as numpy's .npz ({error}); it may be half written: make it "
-            "again"
+            f"{path} cannot be read as numpy's .npz ({error})",
+            remedy="it may be half written: make it again",
         ) from error
     raise SplatsegError(
-        f"{path} holds {found}; expected {' and '.join(ARRAYS)}, as OmniSeg3D's run_sam.py writes "
-        "them into the folder sam"
+        f"{path} holds {found}",
+        expected=(
+            f"{' and '.join(ARRAYS)}, as OmniSeg3D's run_sam.py writes them into the folder sam"
+        ),
     )
 
 

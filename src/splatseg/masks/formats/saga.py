@@ -78,14 +78,17 @@ def _load(path: Path) -> Shaped[Tensor, "n h w"]:
         raise
     except Exception as error:  # torch raises a dozen kinds for a damaged file
         raise SplatsegError(
-            f"{path} cannot be read as a tensor, and nothing else is unpickled; it may be half "
-            "written or not be SegAnyGAussians': make it again"
+            f"{path} cannot be read as a tensor, and nothing else is unpickled",
+            remedy="it may be half written or not be SegAnyGAussians': make it again",
         ) from error
     if not isinstance(masks, Tensor) or masks.ndim != 3 or 0 in masks.shape[1:]:
         found = list(masks.shape) if isinstance(masks, Tensor) else f"a {type(masks).__name__}"
         raise SplatsegError(
-            f"{path} holds {found}; expected masks [n, height, width] as in SegAnyGAussians' "
-            "sam_masks, not in its features or mask_scales"
+            f"{path} holds {found}",
+            expected=(
+                "masks [n, height, width] as in SegAnyGAussians' sam_masks, not in its "
+                "features or mask_scales"
+            ),
         )
     return masks
 
@@ -94,8 +97,8 @@ def _inside(path: Path, mask: Shaped[Tensor, "h w"]) -> Bool[np.ndarray, "h w"]:
     inside = mask == 1
     if not (inside | (mask == 0)).all():
         raise SplatsegError(
-            f"{path} holds a {mask.dtype} tensor with values other than 0 and 1; expected masks as "
-            "in SegAnyGAussians' sam_masks, not in its features"
+            f"{path} holds a {mask.dtype} tensor with values other than 0 and 1",
+            expected="masks as in SegAnyGAussians' sam_masks, not in its features",
         )
     return inside.numpy()
 

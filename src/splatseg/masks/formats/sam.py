@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from splatseg.errors import SplatsegError
-from splatseg.files import cannot_read
+from splatseg.files import cannot_read, read_json
 from splatseg.masks import rle
-from splatseg.masks.files import field, parse_annotations, parse_sa1b, read_json, read_label_map
+from splatseg.masks.files import EXPECTED_JSON, field, parse_annotations, parse_sa1b, read_label_map
 from splatseg.masks.formats.mask_import import Format, check_count
 from splatseg.masks.formats.matching import Entry, Photo, match
 from splatseg.masks.formats.source import files_in, json_kind
@@ -56,7 +56,7 @@ def _folder_name(source: Path, table: Path) -> str:
 
 
 def _read_json(path: Path, photo_size: tuple[int, int]) -> Segments:
-    data = read_json(path)
+    data = read_json(path, EXPECTED_JSON)
     try:
         return _parse_records(data, photo_size) if isinstance(data, list) else parse_sa1b(data)
     except (ValueError, OverflowError) as error:
@@ -85,7 +85,8 @@ def _read_folder(table: Path, photo_size: tuple[int, int]) -> Segments:
         if rles and inside.shape != (height, width):
             raise SplatsegError(
                 f"{path} is {inside.shape[1]}x{inside.shape[0]} but the masks before it are "
-                f"{width}x{height}; make the masks of this photo again"
+                f"{width}x{height}",
+                remedy="make the masks of this photo again",
             )
         height, width = inside.shape
         rles.append(rle.encode(inside))
@@ -103,13 +104,19 @@ def _rows(table: Path) -> list[dict[str, str]]:
     except OSError as error:
         raise cannot_read(table, error) from error
     except (csv.Error, UnicodeDecodeError) as error:
-        raise SplatsegError(f"{table} is not a table of masks ({error}); make it again") from error
+        raise SplatsegError(
+            f"{table} is not a table of masks ({error})",
+            remedy="make it again",
+        ) from error
     for number, row in enumerate(rows, start=1):
         if not str(row.get("id")).isdecimal() or not all(map(_is_number, map(row.get, QUALITIES))):
             raise SplatsegError(
-                f"{table} has no id, predicted_iou and stability_score in row {number} of "
-                f"{len(rows)}; expected SAM's table of masks, perhaps it is half written: make the "
-                "masks of this photo again"
+                f"{table} has no id, predicted_iou and stability_score in row {number} "
+                f"of {len(rows)}",
+                expected=(
+                    "SAM's table of masks, perhaps it is half written: make the masks of this "
+                    "photo again"
+                ),
             )
     return rows
 

@@ -7,13 +7,11 @@ section 5 and appendix B.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, UInt8
 
-from splatseg.errors import SplatsegError
 from splatseg.masks.generation.candidates import (
     Candidates,
     concatenated,
@@ -22,6 +20,7 @@ from splatseg.masks.generation.candidates import (
     without_duplicates,
 )
 from splatseg.masks.generation.cleaning import is_sliver, tidied
+from splatseg.masks.generation.config import GenerationConfig
 from splatseg.masks.generation.logit_mapping import LogitMapping
 from splatseg.masks.generation.windows import Window, crops, grid_rounds
 from splatseg.masks.segments import Segments
@@ -35,43 +34,6 @@ MAX_CANDIDATES = 1000  # of one window, 0.13 GB of logits; beyond, the duplicate
 MAX_COMPARED_PIXELS = 40_000  # of masks from different windows: enough to tell whether they agree
 SURE_PREDICTED_IOU, SURE_STABILITY = 0.88, 0.95  # SAM's own: such a mask needs no second prompt
 SURE_TIMES = 4  # prompts that must agree on a region before it is skipped: 2 lost 8 % of the masks
-
-
-@dataclass(frozen=True)
-class GenerationConfig:
-    """How masks are made: all that may be one; training can be choosier. See docs/masks.md."""
-
-    grid: int = 16
-    """Points along a side of the photo."""
-    crops: int = 2
-    """Crops along a side, each looked at as closely as the photo; 0 or 1: none."""
-    crop_grid: int = 8
-    """Points along a side of a crop."""
-    boxes: bool = True
-    """Ask again by the box of each mask that was kept."""
-    adaptive: bool = True
-    """Skip points where several prompts agreed on a region: faster, few masks lost."""
-    min_predicted_iou: float = 0.6
-    """The model's own estimate of a mask's quality, from which it is kept."""
-    min_stability: float = 0.75
-    """A mask's stability, 0 to 1, from which it is kept."""
-    max_iou: float = 0.8
-    """Of masks that agree by more than this IoU only the best is kept."""
-
-    def __post_init__(self) -> None:
-        if self.grid < 1 or self.crop_grid < 1 or self.crops < 0:
-            raise SplatsegError(
-                f"the grid is {self.grid}, the crops' {self.crop_grid}, with {self.crops} crops a "
-                "side; expected at least one point a side, and 0 or more crops"
-            )
-        for name in ("min_predicted_iou", "min_stability", "max_iou"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SplatsegError(f"{name} is {getattr(self, name)}; expected a share, 0 to 1")
-
-    @property
-    def prompts(self) -> int:
-        """Points asked for a photo, if none is skipped."""
-        return self.grid**2 + (self.crops * self.crop_grid) ** 2 * (self.crops > 1)
 
 
 def generate_masks(
@@ -104,10 +66,10 @@ class _Found(NamedTuple):
 
 def _windows(width: int, height: int, config: GenerationConfig) -> Iterator[tuple[Window, int]]:
     """Each window and the points along its side."""
-    yield Window(0, 0, width, height), config.grid
+    yield Window(0, 0, width, height), config.points_per_side
     if config.crops > 1:
         for window in crops(width, height, config.crops):
-            yield window, config.crop_grid
+            yield window, config.crop_points_per_side
 
 
 def _in_window(

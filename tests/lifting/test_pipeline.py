@@ -11,7 +11,7 @@ from splatseg.capture import load_capture
 from splatseg.errors import SplatsegError
 from splatseg.lifting import STAGES, LiftConfig, Lifted, SegmentedView, lift
 from splatseg.masks import open_masks
-from splatseg.render import project, render
+from splatseg.render import project, rasterize
 from splatseg.training.config import ContrastiveConfig
 from splatseg.training.views import TrainingViews
 
@@ -46,7 +46,9 @@ def ious(synthetic, true_scene, features: torch.Tensor) -> list[float]:
     for ball in (1, 2, 3):
         for frame in load_capture(synthetic.root).test:
             truth = torch.from_numpy(synthetic.truth[frame.name] == ball)
-            rendered = F.normalize(render(project(gaussians, frame.camera), features).image, dim=-1)
+            rendered = F.normalize(
+                rasterize(project(gaussians, frame.camera), features).image, dim=-1
+            )
             query = F.normalize(rendered[truth].mean(dim=0), dim=0)
             mask = rendered @ query >= THRESHOLD
             scores.append(float((mask & truth).sum() / (mask | truth).sum()))

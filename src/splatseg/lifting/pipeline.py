@@ -12,35 +12,17 @@ from splatseg.errors import SplatsegError
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.lifting.association import association
 from splatseg.lifting.boundary_concavity import part_whole_scores
+from splatseg.lifting.config import LiftConfig
 from splatseg.lifting.features import spread_prototypes, train_features
 from splatseg.lifting.hierarchy import find_objects
 from splatseg.lifting.holes import fill_holes
 from splatseg.lifting.pseudo_labels import object_masks, pseudo_label_map
 from splatseg.lifting.tracks import MIN_VIEWS, find_tracks
 from splatseg.lifting.views import SegmentedView
-from splatseg.masks.levels import Level
+from splatseg.masks.config import Level
 
 Report = Callable[[str, int, int], None]
-STAGES = ("lifting masks", "finding objects", "matching masks", "training features")
 BORDER_VIEWS = 64  # views that the geometry between things is looked at in
-
-
-@dataclass(frozen=True)
-class LiftConfig:
-    """Features from the consensus of all views, once the geometry is done (ours)."""
-
-    steps: int = 0
-    """Steps of training the features; 0 switches lifting off."""
-    max_masks: int = 50
-    """Masks of a view that take part: those of the best predicted IoU times stability."""
-    max_views: int = 128
-    """Views that take part, spread over the capture: memory grows with the square of all masks."""
-    samples: int = 8192
-    """Pixels of one step."""
-    temperature: float = 0.4
-    """Of the softmax over the objects' prototypes."""
-    learning_rate: float = 0.02
-    """Adam's at the first step; it falls to 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +54,16 @@ def lift(
     """
     if len(views) < MIN_VIEWS:
         raise SplatsegError(
-            f"{len(views)} training photos have masks; expected at least {MIN_VIEWS}, for what "
-            "counts is what views agree on"
+            f"{len(views)} training photos have masks",
+            expected=f"at least {MIN_VIEWS}, for what counts is what views agree on",
         )
     found = association(gaussians, views, lambda *at: report("lifting masks", *at))
     if not found.visible.any():
         raise SplatsegError(
-            "no training photo sees any of the Gaussians; expected a scene where the capture's "
-            "poses look: pass the poses that it was trained with"
+            "no training photo sees any of the Gaussians",
+            expected=(
+                "a scene where the capture's poses look: pass the poses that it was trained with"
+            ),
         )
     frames = [view.frame for view in views]
     spread = frames[:: -(-len(frames) // BORDER_VIEWS)]

@@ -1,0 +1,10 @@
+from .camera import Camera as Camera
+from .camera import PixelProjection as PixelProjection
+from .gaussians import Gaussians as Gaussians
+from .gaussians import concatenate as concatenate
+from .rotations import quat_product as quat_product
+from .rotations import rotation_matrices as rotation_matrices
+from .spherical_harmonics import SH_DC as SH_DC
+from .spherical_harmonics import rotate_sh as rotate_sh
+from .spherical_harmonics import sh_basis as sh_basis
+from .spherical_harmonics import view_colors as view_colors

@@ -1,0 +1,16 @@
+from .files import read_label_map as read_label_map
+from .files import read_mask as read_mask
+from .files import read_segments as read_segments
+from .files import write_label_map as write_label_map
+from .files import write_segments as write_segments
+from .levels import LEVELS as LEVELS
+from .levels import Level as Level
+from .levels import Nesting as Nesting
+from .mask_set import MaskSet as MaskSet
+from .mask_set import check_size as check_size
+from .mask_set import open_masks as open_masks
+from .segments import MAX_SEGMENTS as MAX_SEGMENTS
+from .segments import FlatteningOrder as FlatteningOrder
+from .segments import Segments as Segments
+from .statistics import SetStatistics as SetStatistics
+from .statistics import mask_statistics as mask_statistics

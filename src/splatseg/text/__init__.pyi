@@ -1,0 +1,20 @@
+from splatseg.models.detector import Detection as Detection
+from splatseg.models.detector import Detector as Detector
+from splatseg.models.detector import plain as plain
+from splatseg.models.detectors import DEFAULT_DETECTOR as DEFAULT_DETECTOR
+from splatseg.models.detectors import load_detector as load_detector
+from splatseg.viz.grounding import debug_picture as debug_picture
+
+from .box_file import BoxFile as BoxFile
+from .box_masks import box_to_mask as box_to_mask
+from .box_masks import boxes_to_masks as boxes_to_masks
+from .box_masks import detection_masks as detection_masks
+from .box_masks import plain_box as plain_box
+from .grounding import BoxSource as BoxSource
+from .grounding import DetectorSource as DetectorSource
+from .grounding import Grounder as Grounder
+from .grounding import Grounding as Grounding
+from .grounding import GroundingVote as GroundingVote
+from .grounding import agreeing as agreeing
+from .grounding import ground_in_views as ground_in_views
+from .mask_folder import MaskFolder as MaskFolder

@@ -1,0 +1,11 @@
+from .config import PRESETS as PRESETS
+from .config import AppearanceConfig as AppearanceConfig
+from .config import ContrastiveConfig as ContrastiveConfig
+from .config import DensityConfig as DensityConfig
+from .config import Preset as Preset
+from .config import SpatialConfig as SpatialConfig
+from .config import TrainConfig as TrainConfig
+from .contrast import contrast_features as contrast_features
+from .trainer import Progress as Progress
+from .trainer import lift_features as lift_features
+from .trainer import train as train
