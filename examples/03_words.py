@@ -13,8 +13,8 @@ from PIL import Image
 
 from splatseg import Picker, load_scene
 from splatseg.scene.photos import photo_or_render
-from splatseg.segmentation.picking import frame_named
-from splatseg.text import BoxFile, Grounder, debug_picture, ground_in_views
+from splatseg.text import BoxFile, Grounder, ground_in_views
+from splatseg.viz.grounding import debug_picture
 from splatseg.viz.pictures import highlight, montage
 
 FRAME, ELSEWHERE = "frame_00037", "frame_00000"
@@ -34,14 +34,14 @@ def find(scene_folder: Path, folder: Path) -> None:
     (folder / "boxes.json").write_text(json.dumps(BOXES, indent=1))
     sizes = {frame.name: (frame.lens.width, frame.lens.height) for frame in scene.frames}
     grounder = Grounder(BoxFile(folder / "boxes.json", sizes))
-    image = photo_or_render(scene, frame_named(scene.frames, FRAME))
+    image = photo_or_render(scene, scene.frame(FRAME))
     prompts = [box["prompt"] for box in BOXES[FRAME]]
     rows = []
     for prompt, answers in ground_in_views(picker, grounder, prompts, [(FRAME, image)]).items():
         found = [answer.grounding for answer in answers if answer.agrees]
         selection = picker.pick([grounding.region for grounding in found])
         print(f"{prompt}: {int(selection.selected.sum())} Gaussians")
-        elsewhere = photo_or_render(scene, frame_named(scene.frames, ELSEWHERE))
+        elsewhere = photo_or_render(scene, scene.frame(ELSEWHERE))
         mask = picker.mask(selection, ELSEWHERE)
         rows.append([debug_picture(image, found[0].detections, None), highlight(elsewhere, mask)])
     sheet = montage(rows, ["what was found", "the same object elsewhere"], 480)

@@ -21,7 +21,6 @@ from splatseg import (
     save_scene,
 )
 from splatseg.scene.photos import rendered_color
-from splatseg.segmentation.picking import frame_named
 from splatseg.viz.pictures import montage
 
 FRAME = "frame_00000"
@@ -44,7 +43,7 @@ def edit(scene_folder: Path, folder: Path) -> None:
     quarter = torch.tensor([math.cos(math.pi / 4), 0.0, 0.0, math.sin(math.pi / 4)])
     raised = move(scene, banana, by=torch.tensor([0.0, 0.0, 0.1]), rotation=quarter)
     save_scene(folder / "without_apple", without)
-    frame = frame_named(scene.frames, FRAME)
+    frame = scene.frame(FRAME)
     cells = [rendered_color(each, frame) for each in (scene, blue, without, raised)]
     captions = ["as it was", "recolored", "removed", "moved"]
     Image.fromarray(montage([cells], captions, 360)).save(folder / "picture.png")

@@ -10,13 +10,8 @@ import pytest
 import torch
 
 from splatseg.errors import SplatsegError
-from splatseg.files import (
-    read_tensors,
-    replacing_file,
-    replacing_folder,
-    write_bytes,
-    write_tensors,
-)
+from splatseg.files import replacing_file, replacing_folder, write_bytes
+from splatseg.tensor_files import read_tensors, write_tensors
 
 
 @contextmanager

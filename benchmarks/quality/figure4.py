@@ -23,12 +23,13 @@ from splatseg.evaluation.clicks import click_queries
 from splatseg.evaluation.truth import load_truth
 from splatseg.evaluation.views import photo_sizes
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.images import RGB, to_uint8
 from splatseg.masks import open_masks
 from splatseg.render import render
 from splatseg.scene import load_scene
 from splatseg.segmentation import PointPrompt, query_features, select_gaussians
 from splatseg.training.views import TrainingViews
-from splatseg.viz.pictures import RGB, mark, montage, to_uint8
+from splatseg.viz.pictures import mark, montage
 
 COLUMNS = {
     "paper, no 3D loss": ("paper", "no 3D loss"),

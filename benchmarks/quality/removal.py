@@ -36,6 +36,7 @@ from splatseg.editing.removal import without
 from splatseg.editing.unobserved import Unobserved, find_unobserved
 from splatseg.geometry import SH_DC, Gaussians, concatenate
 from splatseg.geometry.camera import Camera
+from splatseg.images import save_image, scaled, to_uint8
 from splatseg.masks import read_label_map
 from splatseg.render import ProjectedGaussians, project, render
 from splatseg.scene import load_scene
@@ -43,7 +44,7 @@ from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation.picking import vote_fractions
 from splatseg.segmentation.selection import SELECTED
 from splatseg.viz.edits import hatched, views_of
-from splatseg.viz.pictures import captioned_montage, save_image, scaled, to_uint8
+from splatseg.viz.pictures import captioned_montage
 
 TABLE = RECORDS / "removal"
 SIZE = (320, 240)  # of the composed photos

@@ -20,7 +20,6 @@ from .scene import Scene as Scene
 from .scene import load_scene as load_scene
 from .scene import read_ply as read_ply
 from .scene import save_scene as save_scene
-from .scene.photos import picture as picture
 from .segmentation import BoxPrompt as BoxPrompt
 from .segmentation import GaussianPrompt as GaussianPrompt
 from .segmentation import MaskPrompt as MaskPrompt
@@ -33,3 +32,4 @@ from .segmentation import combine as combine
 from .segmentation import grow as grow
 from .segmentation import load_selection as load_selection
 from .segmentation import save_selection as save_selection
+from .viz.photos import picture as picture

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from splatseg.capture import load_capture
 from splatseg.geometry import SH_DC, Camera, Gaussians
+from splatseg.images import to_uint8
 from splatseg.masks import Segments, open_masks, write_label_map, write_segments
 from splatseg.render import project, rasterize
 from splatseg.scene import Scene
 from splatseg.training import PRESETS, Progress, TrainConfig, train
-from splatseg.viz.pictures import to_uint8
 
 WIDTH, HEIGHT, FOCAL = 96, 72, 110.0
 VIEWS = 10

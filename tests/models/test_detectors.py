@@ -9,8 +9,9 @@ import torch
 
 from splatseg.errors import SplatsegError
 from splatseg.evaluation.metrics import iou
+from splatseg.models.detector import Detector
+from splatseg.models.detectors import load_detector
 from splatseg.models.grounding_dino import GroundingDino, caption
-from splatseg.text import Detector, load_detector
 
 transformers = pytest.importorskip("transformers", reason="extra `hf` is not installed")
 

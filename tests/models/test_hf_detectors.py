@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from splatseg.errors import SplatsegError
+from splatseg.models.detectors import load_detector
 from splatseg.models.hf_detectors import NEEDED_FILES, model_folder
-from splatseg.text import load_detector
 
 transformers = pytest.importorskip("transformers", reason="extra `hf` is not installed")
 errors = pytest.importorskip("huggingface_hub").errors

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from splatseg.errors import SplatsegError
-from splatseg.text import BoxFile, Detection
+from splatseg.models.detector import Detection
+from splatseg.text import BoxFile
 
 IMAGE = np.zeros((480, 640, 3), dtype=np.uint8)
 SIZES = {"frame_00001": (640, 480), "cam0/0002": (480, 640)}

@@ -10,9 +10,10 @@ import torch
 from splatseg.capture.photo import read_photo
 from splatseg.evaluation.metrics import iou
 from splatseg.masks import read_label_map
+from splatseg.models.detector import Detection
 from splatseg.models.segmenter import EncodedPhoto, Prediction
 from splatseg.models.segmenters import load_segmenter
-from splatseg.text import Detection, box_to_mask, boxes_to_masks, detection_masks, plain_box
+from splatseg.text import box_to_mask, boxes_to_masks, detection_masks, plain_box
 
 CPU = torch.device("cpu")
 BESIDE = Path(__file__).parents[2].parent / "shared"

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splatseg.errors import SplatsegError
-from splatseg.models.detector import best_first, clipped, corners
-from splatseg.text import Detection, plain
+from splatseg.models.detector import Detection, best_first, clipped, corners, plain
 
 
 def test_prompts_in_plain_form():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from splatseg.models.detector import Detection
 from splatseg.models.segmenter import EncodedPhoto, Prediction
 from splatseg.segmentation import BoxPrompt, MaskPrompt
-from splatseg.text import Detection, DetectorSource, Grounder, agreeing
+from splatseg.text import DetectorSource, Grounder, agreeing
 
 IMAGE = np.zeros((6, 8, 3), dtype=np.uint8)
 LARGE, SMALL = (1.0, 1.0, 7.0, 5.0), (2.0, 2.0, 4.0, 4.0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from splatseg.text import Detection, debug_picture
+from splatseg.models.detector import Detection
 from splatseg.viz.grounding import OTHERS
 from splatseg.viz.pictures import HIGHLIGHT
 

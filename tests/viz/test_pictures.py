@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from splatseg.images import scaled, to_uint8
 from splatseg.masks import Segments
 from splatseg.segmentation import FeatureMap
 from splatseg.viz.pictures import (
@@ -23,8 +24,6 @@ from splatseg.viz.pictures import (
     number_labels,
     paint_labels,
     paint_segments,
-    scaled,
-    to_uint8,
 )
 
 MIN_NEIGHBOR_DISTANCE = 100  # in RGB, of ids that follow each other; below, hues look alike

@@ -16,6 +16,7 @@ from splatseg.capture.resampling import resize
 from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
 from splatseg.files import replacing_folder, write_bytes
+from splatseg.images import AnyRGB, save_image, scaled
 from splatseg.masks.config import Level
 from splatseg.scene import Scene, load_scene, save_labels
 from splatseg.scene.photos import photo_or_render
@@ -29,16 +30,7 @@ from splatseg.segmentation.objects import (
     visibility_statistics,
     with_earlier_ids,
 )
-from splatseg.viz.pictures import (
-    AnyRGB,
-    captioned_montage,
-    highlight,
-    montage,
-    number_labels,
-    paint_labels,
-    save_image,
-    scaled,
-)
+from splatseg.viz.pictures import captioned_montage, highlight, montage, number_labels, paint_labels
 
 SHEET_VIEWS = 3
 SHEET_CELL = 480  # pixels

@@ -20,11 +20,11 @@ from splatseg.editing.unobserved import Unobserved, find_unobserved
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.images import save_image
 from splatseg.scene import Scene, load_scene, save_scene
 from splatseg.segmentation import Selection, save_selection
 from splatseg.segmentation.selection import SELECTED, fingerprint
 from splatseg.viz.edits import before_and_after, unobserved_montage, views_of
-from splatseg.viz.pictures import save_image
 
 EDITS = "edits"  # in a scene's configuration: what was done to it, a line each
 OVERVIEW, UNSEEN_PICTURE, UNSEEN = "overview.png", "unseen.png", "unseen.safetensors"

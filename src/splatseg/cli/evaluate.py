@@ -20,20 +20,14 @@ from splatseg.errors import SplatsegError
 from splatseg.evaluation import Case, Protocol
 from splatseg.evaluation.runner import evaluate
 from splatseg.files import write_bytes
+from splatseg.images import RGB, AnyRGB, save_image, scaled
 from splatseg.masks import Segments
 from splatseg.scene import Scene, add_metrics, load_scene
 from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation import QUERY_RADIUS
-from splatseg.text import Grounder, Grounding, MaskFolder, debug_picture
-from splatseg.viz.pictures import (
-    HIGHLIGHT,
-    RGB,
-    AnyRGB,
-    captioned_montage,
-    paint_segments,
-    save_image,
-    scaled,
-)
+from splatseg.text import Grounder, Grounding, MaskFolder
+from splatseg.viz.grounding import debug_picture
+from splatseg.viz.pictures import HIGHLIGHT, captioned_montage, paint_segments
 
 HEADLINES = ("miou", "mbiou", "biou2", "outside", "pq", "sq", "rq", "psnr", "ssim")
 SECONDARY = {

@@ -7,16 +7,10 @@ import torch
 
 from splatseg.errors import SplatsegError
 from splatseg.evaluation.views import photo_sizes
+from splatseg.models.detectors import DEFAULT_DETECTOR, load_detector
 from splatseg.models.segmenters import load_segmenter
 from splatseg.scene import Scene
-from splatseg.text import (
-    DEFAULT_DETECTOR,
-    BoxFile,
-    BoxSource,
-    DetectorSource,
-    Grounder,
-    load_detector,
-)
+from splatseg.text import BoxFile, BoxSource, DetectorSource, Grounder
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from splatseg.cli.output import Output
 from splatseg.engine.threads import torch_threads
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_file, replacing_folder
+from splatseg.images import RGB, scaled
 from splatseg.masks import MaskSet, Segments, open_masks, write_segments
 from splatseg.masks.formats import Photo, read_masks
 from splatseg.masks.generation.config import GenerationConfig
@@ -31,7 +32,7 @@ from splatseg.masks.statistics import mask_statistics
 from splatseg.models.segmenter import Segmenter
 from splatseg.models.segmenters import load_segmenter
 from splatseg.sfm.gather import find_photos
-from splatseg.viz.pictures import RGB, paint_segments, scaled
+from splatseg.viz.pictures import paint_segments
 
 PREVIEW_FOLDER = "mask_previews"  # not in masks/, where every folder is a set
 PREVIEW_SIDE = 1600  # pixels

@@ -17,6 +17,7 @@ from splatseg.cli.selections import SELECTION, find_selection
 from splatseg.cli.text import TextFlags
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder, write_bytes
+from splatseg.images import save_image, save_mask, scaled
 from splatseg.masks import read_label_map
 from splatseg.masks.config import Level
 from splatseg.scene import Scene, load_scene, write_ply
@@ -34,16 +35,7 @@ from splatseg.segmentation import (
     save_selection,
 )
 from splatseg.text import GroundingVote
-from splatseg.viz.pictures import (
-    highlight,
-    mark,
-    montage,
-    number_labels,
-    paint_labels,
-    save_image,
-    save_mask,
-    scaled,
-)
+from splatseg.viz.pictures import highlight, mark, montage, number_labels, paint_labels
 
 WRITTEN = {"masks", "gaussians.ply", SELECTION, "overview.png", "debug"}
 WRITTEN |= {"labels", "selections", "objects.json"}  # of many objects

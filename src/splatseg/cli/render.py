@@ -14,6 +14,7 @@ from splatseg.capture.photo import read_photo
 from splatseg.cli.device import Device, choose_device
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
+from splatseg.images import RGB, save_image
 from splatseg.masks import read_label_map
 from splatseg.masks.config import Level
 from splatseg.render import project
@@ -21,14 +22,7 @@ from splatseg.scene import Scene, load_scene
 from splatseg.scene.photos import photo_path, rendered_color
 from splatseg.segmentation import feature_map, render_labels
 from splatseg.segmentation.clustering import region_features
-from splatseg.viz.pictures import (
-    RGB,
-    FeatureColors,
-    highlight,
-    montage,
-    paint_labels,
-    save_image,
-)
+from splatseg.viz.pictures import FeatureColors, highlight, montage, paint_labels
 
 Kind = Literal["photo", "color", "features", "clusters", "pick"]
 Which = Literal["test", "train", "all"]

@@ -13,20 +13,14 @@ from splatseg.capture import Frame
 from splatseg.cli.grounding import GroundingFlags
 from splatseg.cli.output import Output
 from splatseg.errors import NothingFound
+from splatseg.images import RGB, save_image, scaled
 from splatseg.masks.config import Level
 from splatseg.scene import Scene
 from splatseg.scene.photos import photo_or_render, render_as_photo
 from splatseg.segmentation import Picker
-from splatseg.segmentation.picker import frame_named
-from splatseg.text import (
-    BoxFile,
-    BoxSource,
-    DetectorSource,
-    GroundingVote,
-    debug_picture,
-    ground_in_views,
-)
-from splatseg.viz.pictures import RGB, highlight, montage, save_image, scaled
+from splatseg.text import BoxFile, BoxSource, DetectorSource, GroundingVote, ground_in_views
+from splatseg.viz.grounding import debug_picture
+from splatseg.viz.pictures import highlight, montage
 
 VIEWS = 5  # that are looked at unless some are named: enough to outvote a mistake
 SHEET_CELL = 420  # pixels
@@ -55,7 +49,7 @@ class TextFlags(GroundingFlags):
         """
         prompts = list(dict.fromkeys(self.text))
         finder = self.finder(scene, device)
-        frames = [frame_named(scene.frames, name) for name in self._frames(scene, finder, prompts)]
+        frames = [scene.frame(name) for name in self._frames(scene, finder, prompts)]
         grounder = self.grounder(finder, device)
         with out.progress("looking", len(frames)) as line:
 

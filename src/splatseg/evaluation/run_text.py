@@ -13,12 +13,12 @@ from splatseg.evaluation.prompt_truth import open_3d_ovs, open_lerf_mask
 from splatseg.evaluation.protocols import PromptProtocol
 from splatseg.evaluation.reports import prompts_report
 from splatseg.evaluation.text import score_prompts
+from splatseg.images import RGB
 from splatseg.scene import Scene
 from splatseg.scene.photos import render_as_photo
 from splatseg.segmentation import THRESHOLD, NothingCovered, Picker
 from splatseg.segmentation.selection import Queries
 from splatseg.text import Grounder, Grounding
-from splatseg.viz.pictures import RGB
 
 OPENERS = {"text": open_lerf_mask, "3d-ovs": open_3d_ovs}
 TRUTH_FOLDERS = {"text": "test_mask", "3d-ovs": "segmentations"}

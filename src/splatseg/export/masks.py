@@ -19,12 +19,12 @@ from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder, write_bytes
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.images import save_mask
 from splatseg.masks import Segments, write_label_map, write_segments
 from splatseg.render import project
 from splatseg.segmentation import Picker, Selection, render_labels
 from splatseg.segmentation.picking import frame_named
 from splatseg.segmentation.selection import weights_margin
-from splatseg.viz.pictures import save_mask
 
 Report = Callable[[int], None]
 

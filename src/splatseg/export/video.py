@@ -17,9 +17,10 @@ from splatseg.errors import SplatsegError
 from splatseg.files import replacing_file
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.images import to_uint8
 from splatseg.render import project, rasterize, render
 from splatseg.segmentation.selection import SELECTED, weights_margin
-from splatseg.viz.pictures import highlight, to_uint8
+from splatseg.viz.pictures import highlight
 
 FRAMES_PER_SECOND = 30
 PLAIN = (1.0, 1.0, 1.0)

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from splatseg.models.detector import Detection, best_first, clipped, plain
 from splatseg.models.hf_detectors import load_model, load_tokenizer, tokens
 from splatseg.models.input_transform import InputTransform
-from splatseg.text.box_masks import on_image
+from splatseg.models.logit_mapping import on_image
 
 MIN_SCORE = 0.5  # as in transformers' own examples
 MIDDLE = 127.5  # 0 to 255 becomes -1 to 1

@@ -2,17 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Bool
-from PIL import Image
 
 from splatseg.capture import Frame
 from splatseg.capture.photo import read_photo
+from splatseg.images import RGB, to_uint8
 from splatseg.render import render
-from splatseg.scene import Scene
-from splatseg.segmentation.picking import frame_named
-from splatseg.viz.pictures import RGB, highlight, to_uint8
+from splatseg.scene.scene import Scene
 
 
 def photo_path(scene: Scene, frame: Frame) -> Path | None:
@@ -27,15 +23,6 @@ def photo_or_render(scene: Scene, frame: Frame) -> RGB:
     if path is not None:
         return read_photo(path, like=(frame.lens.width, frame.lens.height))
     return render_as_photo(scene, frame)
-
-
-def picture(scene: Scene, frame: str, mask: Bool[np.ndarray, "h w"] | None = None) -> Image.Image:
-    """The photo of a frame, or its rendering, dimmed outside a mask of its size.
-
-    Notebooks show it where it is made.
-    """
-    image = photo_or_render(scene, frame_named(scene.frames, frame))
-    return Image.fromarray(image if mask is None else highlight(image, mask))
 
 
 def render_as_photo(scene: Scene, frame: Frame) -> RGB:

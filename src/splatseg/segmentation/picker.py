@@ -34,7 +34,6 @@ from splatseg.segmentation.feature_maps import (
 from splatseg.segmentation.picking import (
     QUERY_RADIUS,
     click_query,
-    frame_named,
     on_photo,
     vote_fractions,
 )
@@ -149,7 +148,7 @@ class Picker:
         refuse_other_scene(selection, self.fingerprint)
         if selection.queries is not None:
             return self.margin_of(selection.queries, frame)
-        at = frame_named(self.scene.frames, frame)
+        at = self.scene.frame(frame)
         margin = weights_margin(self.scene.gaussians, self._view(at), selection.weights)
         return on_photo(margin.cpu().numpy(), at.lens)
 
@@ -159,7 +158,7 @@ class Picker:
         Once it is known what Gaussians are seen as, only the part of the view is rendered where
         Gaussians show that are nearly alike; the rest is -1.
         """
-        at = frame_named(self.scene.frames, frame)
+        at = self.scene.frame(frame)
         margin = self._part(queries, at) if queries.level in self._seen else None
         if margin is None:
             features = self._map(queries.level, at)
@@ -222,7 +221,7 @@ class Picker:
     ) -> Float[Tensor, "q f"]:
         if isinstance(prompt, GaussianPrompt):
             return self._gaussian_query(prompt, level)[None]
-        frame = frame_named(self.scene.frames, prompt.frame)
+        frame = self.scene.frame(prompt.frame)
         if isinstance(prompt, PointPrompt):
             return click_query(self._at(level), self._view(frame), frame, prompt, radius)[None]
         return region_queries(prompt, frame, self._map(level, frame), threshold)

@@ -1,10 +1,3 @@
-from splatseg.models.detector import Detection as Detection
-from splatseg.models.detector import Detector as Detector
-from splatseg.models.detector import plain as plain
-from splatseg.models.detectors import DEFAULT_DETECTOR as DEFAULT_DETECTOR
-from splatseg.models.detectors import load_detector as load_detector
-from splatseg.viz.grounding import debug_picture as debug_picture
-
 from .box_file import BoxFile as BoxFile
 from .box_masks import box_to_mask as box_to_mask
 from .box_masks import boxes_to_masks as boxes_to_masks

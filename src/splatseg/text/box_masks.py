@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, UInt8
 
 from splatseg.masks.generation.cleaning import tidied
-from splatseg.masks.generation.logit_mapping import LogitMapping
-from splatseg.masks.generation.windows import Window
 from splatseg.models.detector import Box, Detection
-from splatseg.models.segmenter import EncodedPhoto, Segmenter
+from splatseg.models.logit_mapping import on_image
+from splatseg.models.segmenter import Segmenter
 
 
 def detection_masks(
@@ -51,15 +50,6 @@ def boxes_to_masks(
     best = answer.predicted_iou.argmax(axis=1)  # some models give several masks, asked or not
     masks = on_image(encoded, answer.logits[np.arange(len(boxes)), best])
     return np.stack([tidied(mask) for mask in masks])
-
-
-def on_image(
-    encoded: EncodedPhoto, logits: Float32[np.ndarray, "n rows columns"]
-) -> Bool[np.ndarray, "n h w"]:
-    """Where logits that cover an image are positive, at the image's size."""
-    shape = encoded.height, encoded.width
-    placing = LogitMapping(Window(0, 0, encoded.width, encoded.height), encoded, shape, shape)
-    return placing.masks(logits.astype(np.float16))
 
 
 def plain_box(box: Box, height: int, width: int) -> Bool[np.ndarray, "h w"]:

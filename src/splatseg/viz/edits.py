@@ -9,11 +9,12 @@ from torch import Tensor
 from splatseg.capture import Frame
 from splatseg.editing.unobserved import Unobserved
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.images import RGB, AnyRGB
 from splatseg.render import project
 from splatseg.scene import Scene
 from splatseg.scene.photos import rendered_color
 from splatseg.segmentation.selection import weights_margin
-from splatseg.viz.pictures import RGB, AnyRGB, montage
+from splatseg.viz.pictures import montage
 
 SHEET_VIEWS = 3
 SHEET_CELL = 480  # pixels

@@ -6,9 +6,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw, ImageFont
 
+from splatseg.images import RGB
 from splatseg.masks import Segments
 from splatseg.models.detector import Detection
-from splatseg.viz.pictures import BACKGROUND, HIGHLIGHT, RGB, mark, paint_segments
+from splatseg.viz.pictures import BACKGROUND, HIGHLIGHT, mark, paint_segments
 
 LETTER_FRACTION = 0.025  # of the picture's width: the height of a label's letters
 LINE_FRACTION = 1 / 300  # of the picture's width: how thick the best box's lines are

@@ -5,22 +5,18 @@ Images are uint8 RGB arrays, H W 3.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, Integer, UInt8, UInt16
+from jaxtyping import Bool, Float, Int64, Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from torch import Tensor
 
-from splatseg.files import replacing_file
+from splatseg.images import RGB, AnyRGB, scaled, to_uint8
 from splatseg.masks import Segments
 from splatseg.segmentation import FeatureMap
-
-RGB = UInt8[np.ndarray, "h w 3"]
-AnyRGB = UInt8[np.ndarray, "_ _ 3"]  # of a size of its own
 
 BACKGROUND = (24, 24, 28)
 CAPTION_COLOR = (235, 235, 235)
@@ -82,11 +78,6 @@ def _groups(samples: Float[Tensor, "n f"]) -> Float[Tensor, "k f"]:
         centers.append(samples[members].mean(dim=0))
         left &= ~members
     return torch.stack(centers) if centers else samples[:0]
-
-
-def to_uint8(image: Float[Tensor, "h w 3"]) -> RGB:
-    """Colors in [0, 1], clipped, as bytes."""
-    return (image.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def label_palette(count: int) -> UInt8[np.ndarray, "n 3"]:
@@ -215,21 +206,3 @@ def captioned_montage(
     rows = [(filled[i : i + columns], captions[i : i + columns]) for i in starts]
     sheets = [montage([row], above, cell_width) for row, above in rows]
     return np.vstack(sheets)
-
-
-def scaled(image: AnyRGB, width: int) -> AnyRGB:
-    """The image at another width, with its proportions."""
-    picture = Image.fromarray(image)
-    height = max(1, round(picture.height * width / picture.width))
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
-
-
-def save_mask(path: Path, mask: Bool[np.ndarray, "h w"]) -> None:
-    """A mask as an 8-bit PNG, 255 inside."""
-    save_image(path, np.where(mask, np.uint8(255), np.uint8(0)))
-
-
-def save_image(path: Path, image: UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w"]) -> None:
-    """An image as PNG, whole or not at all."""
-    with replacing_file(path, image.nbytes) as new:
-        Image.fromarray(image).save(new, format="PNG")

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splatseg.masks.generation.windows import CROP_OVERLAP, Window, crops, grid_rounds
+from splatseg.masks.generation.windows import CROP_OVERLAP, crops, grid_rounds
+from splatseg.models.logit_mapping import Window
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=40)
 sides = st.integers(1, 200)

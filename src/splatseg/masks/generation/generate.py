@@ -21,9 +21,9 @@ from splatseg.masks.generation.candidates import (
 )
 from splatseg.masks.generation.cleaning import is_sliver, tidied
 from splatseg.masks.generation.config import GenerationConfig
-from splatseg.masks.generation.logit_mapping import LogitMapping
-from splatseg.masks.generation.windows import Window, crops, grid_rounds
+from splatseg.masks.generation.windows import crops, grid_rounds
 from splatseg.masks.segments import Segments
+from splatseg.models.logit_mapping import LogitMapping, Window
 from splatseg.models.segmenter import EncodedPhoto, Segmenter
 
 # Outlines are no finer than the model's; at its side, a mask takes a few hundred bytes.

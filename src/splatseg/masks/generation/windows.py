@@ -4,31 +4,12 @@ A window is the whole photo or a crop, which the model sees at a higher resoluti
 too small for it in the photo are large enough there.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float32
 
+from splatseg.models.logit_mapping import Window
+
 CROP_OVERLAP = 1 / 3  # of a crop's side: what a border cuts in one crop is whole in its neighbor
-
-
-@dataclass(frozen=True)
-class Window:
-    """A rectangle of a photo, in its pixels."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    def inner_border(self, photo_width: int, photo_height: int) -> tuple[bool, bool, bool, bool]:
-        """Whether its left, top, right and bottom sides cut through the photo."""
-        return (
-            self.x > 0,
-            self.y > 0,
-            self.x + self.width < photo_width,
-            self.y + self.height < photo_height,
-        )
 
 
 def crops(width: int, height: int, per_side: int) -> list[Window]:

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splatseg.masks.generation.logit_mapping import LogitMapping
-from splatseg.masks.generation.windows import Window
+from splatseg.models.logit_mapping import LogitMapping, Window
 from splatseg.models.segmenter import EncodedPhoto
 
 WINDOW = Window(40, 20, 80, 60)

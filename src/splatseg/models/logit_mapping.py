@@ -1,14 +1,33 @@
 """From a window's logit grid to the photo's grid of masks, and back."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int16, Int64
 
-from splatseg.masks.generation.windows import Window
 from splatseg.models.segmenter import EncodedPhoto
 
 ROUNDING = 1e-6  # of a product of floats that should be whole
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of a photo, in its pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def inner_border(self, photo_width: int, photo_height: int) -> tuple[bool, bool, bool, bool]:
+        """Whether its left, top, right and bottom sides cut through the photo."""
+        return (
+            self.x > 0,
+            self.y > 0,
+            self.x + self.width < photo_width,
+            self.y + self.height < photo_height,
+        )
 
 
 class LogitMapping:
@@ -78,6 +97,15 @@ class LogitMapping:
         border[:, -1:] |= right
         border[-1:] |= bottom
         return np.any(masks & border, axis=(1, 2))
+
+
+def on_image(
+    encoded: EncodedPhoto, logits: Float32[np.ndarray, "n rows columns"]
+) -> Bool[np.ndarray, "n h w"]:
+    """Where logits that cover an image are positive, at the image's size."""
+    shape = encoded.height, encoded.width
+    placing = LogitMapping(Window(0, 0, encoded.width, encoded.height), encoded, shape, shape)
+    return placing.masks(logits.astype(np.float16))
 
 
 def _centers(
