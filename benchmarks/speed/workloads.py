@@ -25,8 +25,8 @@ from splatseg.losses.photometric import SSIM_WEIGHT, rendering_loss
 from splatseg.render import ProjectedGaussians, native, project, rasterize
 from splatseg.render.reference import MAX_ALPHA, MIN_ALPHA, extents
 from splatseg.scene import load_scene
+from splatseg.segmentation.config import THRESHOLD
 from splatseg.segmentation.feature_maps import view_similarity
-from splatseg.segmentation.picking import THRESHOLD
 from splatseg.training.density import morton_order
 from splatseg.training.step import GEOMETRY
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from splatseg.cli import main
-from splatseg.cli.device import choose_device
 from splatseg.errors import SplatsegError
 from splatseg.render import gsplat
+from splatseg.workflows.device import choose_device
 
 GpuOrNot = Callable[[bool], None]
 

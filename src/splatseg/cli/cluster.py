@@ -13,7 +13,7 @@ from torch import Tensor
 
 from splatseg.capture import Frame
 from splatseg.capture.resampling import resize
-from splatseg.cli.device import Device, choose_device
+from splatseg.cli.device import Device
 from splatseg.cli.output import Output
 from splatseg.files import replacing_folder, write_bytes
 from splatseg.images import AnyRGB, save_image, scaled
@@ -31,6 +31,7 @@ from splatseg.segmentation.objects import (
     with_earlier_ids,
 )
 from splatseg.viz.pictures import captioned_montage, highlight, montage, number_labels, paint_labels
+from splatseg.workflows.device import choose_device
 
 SHEET_VIEWS = 3
 SHEET_CELL = 480  # pixels

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from splatseg.cli.device import choose_device
 from splatseg.cli.output import Output
 from splatseg.engine import library
 from splatseg.errors import SplatsegError
 from splatseg.render import default_backend, gsplat
+from splatseg.workflows.device import choose_device
 
 REQUIRED = ("torch", "numpy", "scipy", "pillow", "pycolmap", "scikit-learn", "safetensors")
 

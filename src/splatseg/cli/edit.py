@@ -12,7 +12,7 @@ from jaxtyping import Float
 from PIL import ImageColor
 from torch import Tensor
 
-from splatseg.cli.device import Device, choose_device
+from splatseg.cli.device import Device
 from splatseg.cli.output import Output
 from splatseg.cli.selections import union_weights
 from splatseg.editing.edits import extract, hide, move, recolor, remove
@@ -25,6 +25,7 @@ from splatseg.scene import Scene, load_scene, save_scene
 from splatseg.segmentation import Selection, save_selection
 from splatseg.segmentation.selection import SELECTED, fingerprint
 from splatseg.viz.edits import before_and_after, unobserved_montage, views_of
+from splatseg.workflows.device import choose_device
 
 EDITS = "edits"  # in a scene's configuration: what was done to it, a line each
 OVERVIEW, UNSEEN_PICTURE, UNSEEN = "overview.png", "unseen.png", "unseen.safetensors"

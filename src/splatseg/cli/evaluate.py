@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from splatseg.capture import load_capture
 from splatseg.capture.resampling import resize
-from splatseg.cli.device import Device, choose_device
+from splatseg.cli.device import Device
 from splatseg.cli.grounding import GroundingFlags
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
@@ -28,6 +28,7 @@ from splatseg.segmentation import QUERY_RADIUS
 from splatseg.text import Grounder, Grounding, MaskFolder
 from splatseg.viz.grounding import debug_picture
 from splatseg.viz.pictures import HIGHLIGHT, captioned_montage, paint_segments
+from splatseg.workflows.device import choose_device
 
 HEADLINES = ("miou", "mbiou", "biou2", "outside", "pq", "sq", "rq", "psnr", "ssim")
 SECONDARY = {

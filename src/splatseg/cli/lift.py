@@ -9,7 +9,7 @@ import tyro
 from torch import Tensor
 
 from splatseg.capture import load_capture
-from splatseg.cli.device import Device, choose_device
+from splatseg.cli.device import Device
 from splatseg.cli.output import Output, ProgressLine
 from splatseg.errors import SplatsegError
 from splatseg.geometry.gaussians import Gaussians
@@ -20,6 +20,7 @@ from splatseg.scene import Scene, load_scene, read_ply, save_scene
 from splatseg.training import PRESETS, TrainConfig, contrast_features, lift_features
 from splatseg.training.state import run_identity
 from splatseg.training.views import TrainingViews
+from splatseg.workflows.device import choose_device
 
 PER_STAGE = 100  # steps of the progress line
 LIFTING = len(STAGES) * PER_STAGE

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -70,6 +70,17 @@ class Output:
             task = progress.add_task(what, total=total, details="")
             yield ProgressLine(what, total, progress, task)
 
+    @contextmanager
+    def progress_bar(self) -> Iterator["ProgressBar"]:
+        """A bar with an ETA for each stage of a workflow; a plain line now and then elsewhere."""
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            yield ProgressBar(self, None)
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), _Details())
+        with Progress(*columns, console=console, transient=True) as bars:
+            yield ProgressBar(self, bars)
+
 
 class ProgressLine:
     """One running piece of work."""
@@ -98,6 +109,43 @@ class ProgressLine:
             print(f"{self._what}: {text}", file=sys.stderr, flush=True)
 
 
+class ProgressBar:
+    """The command line's `splatseg.progress.Progress`."""
+
+    def __init__(self, out: Output, bars: Progress | None) -> None:
+        self._out, self._bars = out, bars
+        self._stage, self._task = "", TaskID(0)
+        self._began = self._printed = time.monotonic()
+
+    def update(
+        self, stage: str, done: int, total: int, details: Mapping[str, float] | None = None
+    ) -> None:
+        """See `Progress.update`; the time left is that of the stage."""
+        now = time.monotonic()
+        if stage != self._stage:
+            self._begin(stage, total, now)
+        text = f"{done}/{total}"
+        if 0 < done < total:
+            text += f"  {_duration((now - self._began) / done * (total - done))} left"
+        text = "  ".join([text, *(f"{name} {_figure(v)}" for name, v in (details or {}).items())])
+        if self._bars is not None:
+            self._bars.update(self._task, completed=done, total=total, details=text)
+        elif now - self._printed >= PLAIN_INTERVAL:
+            self._printed = now
+            print(f"{stage}: {text}", file=sys.stderr, flush=True)
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        self._out.say(text)
+
+    def _begin(self, stage: str, total: int, now: float) -> None:
+        if self._bars is not None:
+            if self._stage:
+                self._bars.remove_task(self._task)
+            self._task = self._bars.add_task(stage, total=total, details="")
+        self._stage, self._began = stage, now
+
+
 class _Details(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(task.fields["details"])
@@ -113,3 +161,7 @@ def _duration(seconds: float) -> str:
 
 def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _figure(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4g}"

@@ -10,7 +10,7 @@ import tyro
 
 from splatseg.capture import Frame
 from splatseg.capture.resampling import resize
-from splatseg.cli.device import Device, choose_device
+from splatseg.cli.device import Device
 from splatseg.cli.output import Output
 from splatseg.cli.prompts import PromptSet, prompts_for, read_objects
 from splatseg.cli.selections import SELECTION, find_selection
@@ -36,6 +36,7 @@ from splatseg.segmentation import (
 )
 from splatseg.text import GroundingVote
 from splatseg.viz.pictures import highlight, mark, montage, number_labels, paint_labels
+from splatseg.workflows.device import choose_device
 
 WRITTEN = {"masks", "gaussians.ply", SELECTION, "overview.png", "debug"}
 WRITTEN |= {"labels", "selections", "objects.json"}  # of many objects

@@ -11,7 +11,7 @@ import tyro
 
 from splatseg.capture import Frame
 from splatseg.capture.photo import read_photo
-from splatseg.cli.device import Device, choose_device
+from splatseg.cli.device import Device
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
 from splatseg.images import RGB, save_image
@@ -23,6 +23,7 @@ from splatseg.scene.photos import photo_path, rendered_color
 from splatseg.segmentation import feature_map, render_labels
 from splatseg.segmentation.clustering import region_features
 from splatseg.viz.pictures import FeatureColors, highlight, montage, paint_labels
+from splatseg.workflows.device import choose_device
 
 Kind = Literal["photo", "color", "features", "clusters", "pick"]
 Which = Literal["test", "train", "all"]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from splatseg.capture import Capture, load_capture
-from splatseg.cli.device import Device, choose_device
+from splatseg.cli.device import Device
 from splatseg.cli.lift import LIFTING, report_on
 from splatseg.cli.output import Output, ProgressLine
 from splatseg.errors import SplatsegError
@@ -18,6 +18,7 @@ from splatseg.masks import MaskSet, open_masks
 from splatseg.scene import load_scene
 from splatseg.training import PRESETS, Preset, Progress, TrainConfig, train
 from splatseg.training.state import CHECKPOINT, check_identity, run_identity
+from splatseg.workflows.device import choose_device
 
 DEFAULT_PRESET: Preset = "plus"
 DERIVED = (

@@ -1,4 +1,3 @@
-from .click_scores import THRESHOLD as THRESHOLD
 from .click_scores import THRESHOLDS as THRESHOLDS
 from .click_scores import Case as Case
 from .click_scores import ClickScore as ClickScore

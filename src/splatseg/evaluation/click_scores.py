@@ -11,8 +11,8 @@ from splatseg.errors import SplatsegError
 from splatseg.evaluation.clicks import Query
 from splatseg.evaluation.metrics import MaskScores, mean_scores, score_mask
 from splatseg.evaluation.truth import MIN_TRUTH_PIXELS, Truth
+from splatseg.segmentation.config import THRESHOLD
 
-THRESHOLD = 0.7  # Eq. 6 of arXiv:2404.12784
 THRESHOLDS = np.arange(30, 100) / 100  # of `best`
 DEFAULT_LEVEL = int(np.searchsorted(THRESHOLDS, THRESHOLD))
 WORST_CASES = 6  # as many as one picture shows well

@@ -1,11 +1,13 @@
 from .clustering import cluster_gaussians as cluster_gaussians
 from .clustering import render_labels as render_labels
+from .config import QUERY_RADIUS as QUERY_RADIUS
+from .config import THRESHOLD as THRESHOLD
+from .config import Operation as Operation
 from .feature_maps import FeatureMap as FeatureMap
 from .feature_maps import feature_map as feature_map
 from .feature_maps import similarity_map as similarity_map
 from .feature_maps import view_similarity as view_similarity
 from .picker import Picker as Picker
-from .picking import QUERY_RADIUS as QUERY_RADIUS
 from .picking import Selection3D as Selection3D
 from .picking import on_photo as on_photo
 from .picking import photo_masks as photo_masks
@@ -13,7 +15,6 @@ from .picking import photo_similarity as photo_similarity
 from .picking import query_features as query_features
 from .picking import select_gaussians as select_gaussians
 from .picking import select_objects as select_objects
-from .prompts import THRESHOLD as THRESHOLD
 from .prompts import BoxPrompt as BoxPrompt
 from .prompts import GaussianPrompt as GaussianPrompt
 from .prompts import MaskPrompt as MaskPrompt
@@ -21,7 +22,6 @@ from .prompts import NothingCovered as NothingCovered
 from .prompts import PointPrompt as PointPrompt
 from .prompts import Prompt as Prompt
 from .prompts import ScribblePrompt as ScribblePrompt
-from .selection import Operation as Operation
 from .selection import Selection as Selection
 from .selection import combine as combine
 from .selection import grow as grow

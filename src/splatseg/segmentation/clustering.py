@@ -31,6 +31,7 @@ from splatseg.errors import SplatsegError
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import project
 from splatseg.render.labels import label_image
+from splatseg.segmentation.config import THRESHOLD
 from splatseg.segmentation.connected_components import split_components
 from splatseg.segmentation.feature_maps import FeatureMap, view_aggregated_features
 
@@ -44,7 +45,7 @@ MIN_REGION_PIXELS = 30
 MIN_VIEW_FRACTION = 0.15  # a cluster has regions in about this share of the views, at least
 MIN_CLUSTER_REGIONS = 3
 MIN_SAMPLES = 3  # HDBSCAN's density estimate
-SAME_OBJECT = 0.7  # Eq. 6's threshold, between prototypes and from a Gaussian to its prototype
+SAME_OBJECT = THRESHOLD  # between prototypes, and from a Gaussian to its prototype
 
 
 def cluster_gaussians(

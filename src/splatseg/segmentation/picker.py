@@ -25,6 +25,7 @@ from splatseg.masks.config import LEVELS, Level
 from splatseg.render import ProjectedGaussians, Window, project
 from splatseg.render.reference import extents
 from splatseg.scene import Scene
+from splatseg.segmentation.config import QUERY_RADIUS, THRESHOLD
 from splatseg.segmentation.feature_maps import (
     FeatureMap,
     feature_map,
@@ -32,13 +33,11 @@ from splatseg.segmentation.feature_maps import (
     view_aggregated_features,
 )
 from splatseg.segmentation.picking import (
-    QUERY_RADIUS,
     click_query,
     on_photo,
     vote_fractions,
 )
 from splatseg.segmentation.prompts import (
-    THRESHOLD,
     BoxPrompt,
     GaussianPrompt,
     MaskPrompt,

@@ -24,10 +24,10 @@ from splatseg.capture import Frame, Lens
 from splatseg.errors import SplatsegError
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import ProjectedGaussians, backproject, project, rasterize
+from splatseg.segmentation.config import QUERY_RADIUS, THRESHOLD
 from splatseg.segmentation.feature_maps import MIN_COVERAGE, view_similarities, view_similarity
-from splatseg.segmentation.prompts import THRESHOLD, PointPrompt
+from splatseg.segmentation.prompts import PointPrompt
 
-QUERY_RADIUS = 1  # pixels of the working image; 0 is the paper's single pixel
 MIN_VOTE_FRACTION = 0.5  # of a Gaussian's visible weight that must lie in the object's masks
 MIN_VOTES = 1e-12  # only avoids 0 / 0
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
+from splatseg.segmentation.config import THRESHOLD
 from splatseg.segmentation.feature_maps import FeatureMap, similarity_map
 
-THRESHOLD = 0.7  # Eq. 6
 SAMPLES = 2000  # pixels of a region that are looked at
 MIN_GAIN = 0.1  # of IoU with a mask, to mean one more thing: edges look like things of their own
 MIN_STROKE = 0.1  # the share of a scribble that lies on a thing, to mean it

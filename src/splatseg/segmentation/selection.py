@@ -11,7 +11,6 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,14 +22,13 @@ from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks.config import LEVELS, Level
 from splatseg.render import ProjectedGaussians, rasterize
 from splatseg.scene import Scene
+from splatseg.segmentation.config import Operation
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
 from splatseg.tensor_files import read_tensors, write_tensors
 
 SCHEMA = "splatseg.selection/1"
 SELECTED = 0.5  # the weight from which a Gaussian, or a pixel, counts as selected
 NEIGHBORS = 10  # of a Gaussian, over which a selection grows
-
-Operation = Literal["add", "subtract", "intersect"]
 
 
 @dataclass(frozen=True, eq=False)
