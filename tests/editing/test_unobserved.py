@@ -16,7 +16,7 @@ def removed(true_scene, frames):
 
 def test_one_photo_sees_nothing_behind_a_ball_and_many_see_most(true_scene, views) -> None:
     training = [frame for frame in views if not frame.is_test]
-    one, all_views = removed(true_scene, training[:1]), remove(true_scene, views)
+    one, all_views = removed(true_scene, training[:1]), removed(true_scene, views)
     assert one.share > 0.8  # but for what shines through along the outline
     assert 0 < all_views.share < 0.6
     assert set(all_views.masks) == {frame.name for frame in views}

@@ -1,6 +1,7 @@
 """`splatseg train`."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -148,6 +149,11 @@ def _lifting_follows(line: ProgressLine) -> Report:
         lifting(stage, done, total)
 
     return report
+
+
+def train_verb(arguments: Sequence[str]) -> type[Train]:
+    """The verb with the defaults of the preset that the arguments name."""
+    return train_with_defaults(preset_config(list(arguments)))
 
 
 def train_with_defaults(preset: TrainConfig) -> type[Train]:
