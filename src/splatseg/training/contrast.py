@@ -5,7 +5,6 @@ be seen without training the appearance again. Unlike in a joint run, features b
 Gaussians are there: none is a copy of its parent's.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from splatseg.engine.adam import adam_steps
 from splatseg.engine.threads import torch_threads
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.progress import SILENT, Progress
 from splatseg.render import project
 from splatseg.training.config import TrainConfig
 from splatseg.training.initialize import first_features
@@ -34,9 +34,9 @@ def contrast_features(
     gaussians: Gaussians,
     views: TrainingViews,
     config: TrainConfig,
-    report: Callable[[int], None] = lambda iteration: None,
+    progress: Progress = SILENT,
 ) -> Float[Tensor, "n f"]:
-    """Features after `config.iterations` of Eq. 3 and Eq. 4; `report` counts them."""
+    """Features after `config.iterations` of Eq. 3 and Eq. 4; a stage."""
     settings = config.contrastive
     rng = generator(config.seed, "features")
     features = first_features(len(gaussians), settings.features, settings.init, rng)
@@ -44,7 +44,7 @@ def contrast_features(
     with torch_threads(1):
         for iteration in range(1, config.iterations + 1):
             if _any_is_due(iteration, config):
-                report(iteration)
+                progress.update("training features", iteration, config.iterations)
                 state.iteration = iteration - 1
                 apply_deferred_steps(state, config)
                 _feature_step(state, views, config)
