@@ -19,9 +19,11 @@ from splatseg.progress import SILENT, Progress
 from splatseg.training.checkpoint import Checkpoint
 from splatseg.training.config import TrainConfig
 from splatseg.training.initialize import gaussians_from_points
+from splatseg.training.optimization import apply_deferred_steps
 from splatseg.training.randomness import generator
 from splatseg.training.state import TrainState
-from splatseg.training.step import apply_deferred_steps, train_step
+from splatseg.training.step import train_step
+from splatseg.training.terms import loss_terms
 from splatseg.training.views import TrainingViews
 
 LOSS_SMOOTHING = 0.98  # of the loss that progress shows
@@ -96,11 +98,12 @@ def _train_appearance(
     progress: Progress,
 ) -> None:
     """All iterations that are left."""
+    terms = loss_terms(config)
     first, before, smoothed = state.iteration, state.seconds, None
     began = time.perf_counter()
     while state.iteration < config.iterations:
         with _interrupts_deferred():  # one in mid-step would leave a state that no step has
-            loss = train_step(state, views, config, views.capture.extent)
+            loss = train_step(state, views, config, terms)
         smoothed = loss if smoothed is None else smoothed + (1 - LOSS_SMOOTHING) * (loss - smoothed)
         elapsed = time.perf_counter() - began
         state.seconds = before + elapsed
