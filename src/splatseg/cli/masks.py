@@ -9,6 +9,7 @@ import tyro
 from splatseg.cli.output import Output
 from splatseg.errors import SplatsegError
 from splatseg.masks.generation.config import GenerationConfig
+from splatseg.progress import Progress
 from splatseg.workflows.config import Device
 
 if TYPE_CHECKING:
@@ -108,32 +109,40 @@ class Masks:
         return self.stats or (self.preview and is_there)
 
     def _make_or_import(self, out: Output) -> "MasksResult":
-        from splatseg.workflows.masks import import_masks, make_masks
-
-        with out.progress_bar() as progress:
-            if self.source is not None:
-                made = import_masks(
-                    self.capture,
-                    self.source,
-                    format=self.format,
-                    name=self.name,
-                    progress=progress,
-                )
-            else:
-                made = make_masks(
-                    self.capture,
-                    model=self.model,
-                    name=self.name,
-                    with_held_out=self.with_held_out,
-                    config=self.config,
-                    device=self.device,
-                    restart=self.restart,
-                    progress=progress,
-                )
+        try:
+            with out.progress_bar() as progress:
+                if self.source is None:
+                    made = self._make(progress)
+                else:
+                    made = self._import(self.source, progress)
+        except KeyboardInterrupt:
+            out.say("run the same command to go on")
+            raise
         show_masks(made, out)
         if made.held_out:
             out.say(f"{made.held_out} photos are held out and get none; --all makes theirs too")
         return made
+
+    def _import(self, source: Path, progress: Progress) -> "MasksResult":
+        from splatseg.workflows.masks import import_masks
+
+        return import_masks(
+            self.capture, source, format=self.format, name=self.name, progress=progress
+        )
+
+    def _make(self, progress: Progress) -> "MasksResult":
+        from splatseg.workflows.masks import make_masks
+
+        return make_masks(
+            self.capture,
+            model=self.model,
+            name=self.name,
+            with_held_out=self.with_held_out,
+            config=self.config,
+            device=self.device,
+            restart=self.restart,
+            progress=progress,
+        )
 
     def _describe(self, name: str, out: Output) -> dict[str, Any]:
         from splatseg.workflows.masks import describe_masks
