@@ -14,7 +14,7 @@ class Recorder:
         self._cancel_in, self._cancel_at = cancel_in, cancel_at
 
     def update(
-        self, stage: str, done: int, total: int, details: Mapping[str, float] | None = None
+        self, stage: str, done: int, total: int, details: Mapping[str, int | float] | None = None
     ) -> None:
         self.updates.append((stage, done, total))
         if stage == self._cancel_in and done >= self._cancel_at:

@@ -118,7 +118,7 @@ class ProgressBar:
         self._began = self._printed = time.monotonic()
 
     def update(
-        self, stage: str, done: int, total: int, details: Mapping[str, float] | None = None
+        self, stage: str, done: int, total: int, details: Mapping[str, int | float] | None = None
     ) -> None:
         """See `Progress.update`; the time left is that of the stage."""
         now = time.monotonic()

@@ -25,7 +25,7 @@ class Run:
     was; what is finished is not done again.
     """
 
-    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PHOTOS|VIDEO|CAPTURE")]
+    photos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PHOTOS|VIDEO|CAPTURE")]
     """Folder of photos; a video file; or a capture, which is a folder with images/ or with poses:
     it is worked on in place, and poses and masks that it has are used."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
@@ -56,7 +56,7 @@ class Run:
         try:
             with out.progress_bar() as progress:
                 made = pipeline.run(
-                    self.source,
+                    self.photos,
                     self.output,
                     masks=self.masks,
                     model=self.model,
