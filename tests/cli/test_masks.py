@@ -86,7 +86,7 @@ def test_ctrl_c(root: Path, model: Path, run: Run, monkeypatch: pytest.MonkeyPat
 def label_maps(root: Path, tmp_path: Path) -> Path:
     """What another tool left for photos a and b."""
     for view, name in enumerate("ab"):
-        labels = scene.square("red", view).astype(np.uint8)
+        labels = scene.square("red", view) + 2 * scene.square("green", view).astype(np.uint8)
         write_label_map(tmp_path / "theirs" / f"{name}.png", labels)
     return tmp_path / "theirs"
 

@@ -163,5 +163,5 @@ def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _figure(value: float) -> str:
+def _figure(value: int | float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4g}"
