@@ -18,6 +18,7 @@ OUT_OF_MEMORY = {"DefaultCPUAllocator: ": "memory", "CUDA out of memory. ": "GPU
 """What torch's messages say before the reason, and of what."""
 
 VERBS = {
+    "run": "run:Run",
     "capture": "capture:Capture",
     "masks": "masks:Masks",
     "train": "train:train_verb",
