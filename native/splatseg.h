@@ -30,7 +30,7 @@ typedef struct {
   int32_t width, height;
 } splatseg_camera;
 
-/* n Gaussians as stored: see gaussians.py. `sh_stride` coefficients a channel are stored, of which
+/* n Gaussians as stored: see geometry/gaussians.py. `sh_stride` coefficients a channel are stored, of which
  * those up to `sh_degree` are used. */
 typedef struct {
   int64_t n;
