@@ -135,7 +135,7 @@ def test_code_in_prose_exists(doc):
 @by_name
 def test_python_of_a_document_knows_its_names(doc):
     known = set(dir(builtins))
-    for block in blocks(doc, "python"):
+    for block in blocks(doc, "python", "py"):
         tree = ast.parse(block)
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("splatseg"):
