@@ -57,13 +57,17 @@ def imports_of(module: str, path: Path) -> set[str]:
     return {name for name in found if name.startswith("splatseg.")}
 
 
+def parts_of(layer: str) -> list[str]:
+    return [part.strip(" ()") for part in layer.split("|")]
+
+
 def arrows_upward(arrows: Iterable[Arrow], layers: list[str]) -> list[Arrow]:
     """Imports of a higher layer, or of another part of the same one; highest layer first.
 
     A layer is a line of the contract in pyproject.toml: parts that may not import each other are
-    separated by `|`. Modules outside all layers (the package's root) import nothing.
+    separated by `|`. Modules outside all layers import nothing.
     """
-    rank = {part.strip(): at for at, line in enumerate(layers) for part in line.split("|")}
+    rank = {part: at for at, line in enumerate(layers) for part in parts_of(line)}
 
     def part_of(module: str) -> str | None:
         return next((part for part in rank if f"{module}.".startswith(f"{part}.")), None)
@@ -109,7 +113,7 @@ def test_imports_point_only_downward():
 
 
 def test_every_package_has_its_layer():
-    parts = {part.strip() for line in contract() for part in line.split("|")}
+    parts = {part for line in contract() for part in parts_of(line)}
     tops = {".".join(name.split(".")[:2]) for name, _ in modules()}
     assert tops - {"splatseg", "splatseg.__main__"} == parts
 
