@@ -182,3 +182,9 @@ def test_commands_and_their_flags_exist(verb, flags, capsys):
     assert ended.value.code == 0
     known = set(re.findall(r"(?<![\w-])--?[a-z][\w.-]*", capsys.readouterr().out))
     assert flags <= known
+
+
+def test_the_citation_has_the_version_of_the_package():
+    from splatseg.version import __version__
+
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
