@@ -18,13 +18,13 @@ from jaxtyping import Bool, Float, Int64, Num
 
 from splatseg.masks.config import LEVELS, Level
 
-# The fraction of a part that lies in what it is part of. In real SAM masks the pairs part here: for 25
+# The fraction of a part that lies in its whole. In real SAM masks the pairs part here: for 25
 # masks that lie in a larger one by more than 0.8, one does so by 0.5 to 0.8. A bound of 0.9 would
 # lose parts with ragged outlines (1 in 25 of real ones, 1 in 7 of simulated ones that are hard) and
 # rid them of hardly any mask of another object.
 MIN_INSIDE = 0.8
-# A part's size as a fraction of the whole's, at most. Masks more alike than that are two outlines of
-# one thing, of one level: only such masks can have an IoU above this.
+# A part's size as a fraction of the whole's, at most. Masks more similar than that are two outlines
+# of one object, of one level: only such masks can have an IoU above this.
 MAX_PART = 0.8
 # A mask with more of the photo than this is the scene's, not an object's: nobody could walk around
 # an object that fills half of the photo. SAM gives such masks to floor, table and walls in one,
