@@ -41,7 +41,7 @@ class Stages:
         if stage == self.stop_at:
             raise Canceled
 
-    def check_model(self, model: str | None, device: str, progress: Any) -> None:
+    def check_model(self, model: str | None, device: str) -> None:
         self.called("check_model", model=model)
 
     def reconstruct(self, source: Path, capture: Path, **arguments: Any) -> Any:
