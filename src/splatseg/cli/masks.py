@@ -32,7 +32,7 @@ from splatseg.masks.statistics import mask_statistics
 from splatseg.models.segmenter import Segmenter
 from splatseg.models.segmenters import load_segmenter
 from splatseg.sfm.gather import find_photos
-from splatseg.viz.pictures import paint_segments
+from splatseg.viz.segments import paint_segments
 
 PREVIEW_FOLDER = "mask_previews"  # not in masks/, where every folder is a set
 PREVIEW_SIDE = 1600  # pixels
