@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from splatseg.capture import Frame
@@ -18,11 +17,13 @@ from splatseg.images import RGB
 from splatseg.masks import read_label_map
 from splatseg.render import project
 from splatseg.scene import Scene
-from splatseg.scene.photos import photo_path, rendered_color
+from splatseg.scene.photos import evenly_spaced, photo_path, rendered_color
 from splatseg.segmentation import feature_map, render_labels
 from splatseg.segmentation.clustering import region_features
 from splatseg.viz.config import RenderKind
-from splatseg.viz.pictures import FeatureColors, highlight, paint_labels
+from splatseg.viz.features import FeatureColors
+from splatseg.viz.labels import paint_labels
+from splatseg.viz.pictures import highlight
 
 PALETTE_VIEWS = 6  # views whose features decide on the colors
 
@@ -126,10 +127,8 @@ def _feature_colors(scene: Scene) -> FeatureColors:
             "the scene has no segmentation features to render",
             remedy="train with masks",
         )
-    frames = scene.frames
-    chosen = np.linspace(0, len(frames) - 1, min(PALETTE_VIEWS, len(frames))).astype(int)
     samples = []
-    for frame in [frames[i] for i in chosen]:
+    for frame in evenly_spaced(scene.frames, PALETTE_VIEWS):
         features = feature_map(scene.gaussians, project(scene.gaussians, frame.camera))
         samples.append(region_features(features))
     return FeatureColors.fit(torch.cat(samples))

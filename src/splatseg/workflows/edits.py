@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatseg.cli.selections import union_weights
 from splatseg.editing import edits
 from splatseg.editing.unobserved import UnobservedRegions, find_unobserved
 from splatseg.errors import SplatsegError
@@ -28,6 +27,7 @@ from splatseg.segmentation.selection import SELECTED, fingerprint
 from splatseg.viz.edits import before_and_after, unobserved_montage, views_of
 from splatseg.workflows.config import Device
 from splatseg.workflows.device import choose_device
+from splatseg.workflows.selections import union_weights
 
 EDITS = "edits"  # in a scene's configuration: one line for each edit
 OVERVIEW = "overview.png"

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from splatseg.capture import Frame
 from splatseg.images import save_image
 from splatseg.masks.config import Level
 from splatseg.progress import SILENT, Progress
 from splatseg.scene import Scene, load_scene
+from splatseg.scene.photos import evenly_spaced
 from splatseg.viz.config import FrameSet, RenderKind
-from splatseg.viz.pictures import montage
+from splatseg.viz.montages import montage
 from splatseg.viz.renders import RenderSource, painter
 from splatseg.workflows.config import Device
 from splatseg.workflows.device import choose_device
@@ -78,7 +77,7 @@ def render_views(
     chosen = tuple(dict.fromkeys(kinds)) or source.kinds()
     painters = {kind: painter(kind, source) for kind in chosen}
     views = _views(loaded, frames)
-    in_montage = _evenly(len(views), MONTAGE_ROWS)
+    in_montage = evenly_spaced(range(len(views)), MONTAGE_ROWS)
     folder, rows = output or scene / RENDERS, []
     for index, frame in enumerate(views):
         images = [paint(frame) for paint in painters.values()]
@@ -95,8 +94,3 @@ def _views(scene: Scene, frames: FrameSet) -> list[Frame]:
     if frames == "train":
         return scene.train
     return (scene.test if frames == "test" else []) or list(scene.frames)
-
-
-def _evenly(count: int, most: int) -> set[int]:
-    """At most `most` indices below `count`, evenly spaced, the ends among them."""
-    return set(np.linspace(0, count - 1, min(most, count)).astype(int).tolist())
