@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from builders.recorder import Recorder
 from PIL import Image
 
 from splatseg.errors import SplatsegError
@@ -163,14 +164,8 @@ def test_a_full_disk_leaves_the_earlier_edit(
 
 
 def test_a_removal_tells_how_far_it_is(labeled: Path, tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-
-    class Recorder:
-        def update(self, stage: str, done: int, total: int, details: object = None) -> None:
-            told.append((stage, done, total))
-
-        def note(self, text: str) -> None: ...
-
-    edit_scene(labeled, tmp_path / "new", Remove(), objects=[1], progress=Recorder())
+    progress = Recorder()
+    edit_scene(labeled, tmp_path / "new", Remove(), objects=[1], progress=progress)
     stages = {"silhouettes": 8, "depth maps": 8, "unobserved regions": 10}
-    assert told == [(s, done, n) for s, n in stages.items() for done in range(1, n + 1)]
+    expected = {stage: [(done, n) for done in range(1, n + 1)] for stage, n in stages.items()}
+    assert progress.stages == expected
