@@ -13,11 +13,14 @@ namespace {
 
 constexpr float SMALLEST = 1e-36f;
 
-struct Moments { F first, second; };
+struct Moments {
+  F first, second;
+};
 
 // The change of sixteen parameters under gradient g; the moments are updated.
 SPLATSEG_INLINE F adam_lanes(const splatseg_adam_step& step, F step_size, F g, Moments& m) {
-  const F one = set1(1.f), smallest = set1(SMALLEST), beta1 = set1(step.beta1), beta2 = set1(step.beta2);
+  const F one = set1(1.f), smallest = set1(SMALLEST), beta1 = set1(step.beta1),
+          beta2 = set1(step.beta2);
   m.first = fma(beta1, m.first, (one - beta1) * g);
   m.second = fma(beta2, m.second, (one - beta2) * g * g);
   m.first = keep(max(m.first, -m.first) >= smallest, m.first);

@@ -57,8 +57,12 @@ SPLATSEG_INLINE void prepare(const splatseg_projected& p, const View& view, int6
   const unsigned visible = bits(on_image);
   for (int lane = 0; lane < lanes; lane++) {
     Footprint& f = view.footprints.data[first + lane];
-    f = {y_per_x[lane], x_per_y[lane], static_cast<uint16_t>(corner[0][lane]),
-         static_cast<uint16_t>(corner[1][lane]), 0, 0};
+    f = {y_per_x[lane],
+         x_per_y[lane],
+         static_cast<uint16_t>(corner[0][lane]),
+         static_cast<uint16_t>(corner[1][lane]),
+         0,
+         0};
     if ((visible >> lane & 1) == 0) continue;
     f.columns = static_cast<uint16_t>(static_cast<int>(corner[2][lane]) - f.column + 1);
     f.rows = static_cast<uint16_t>(static_cast<int>(corner[3][lane]) - f.row + 1);
@@ -101,8 +105,12 @@ int64_t sort_by_depth(const View& view, const float* depths, uint32_t first, uin
       keys_next[slot] = keys[i];
       ids_next[slot] = ids[i];
     }
-    uint32_t* t = keys; keys = keys_next; keys_next = t;
-    t = ids; ids = ids_next; ids_next = t;
+    uint32_t* t = keys;
+    keys = keys_next;
+    keys_next = t;
+    t = ids;
+    ids = ids_next;
+    ids_next = t;
   }
   *order = ids;
   return count;
@@ -155,8 +163,8 @@ int64_t collect(const View& view, const uint32_t* order, int64_t count, uint8_t*
     const int64_t before = used;
     for (int ty = f.row; ty < f.row + f.rows; ty++) {
       for (int tx = f.column; tx < f.column + f.columns; tx++) {
-        const unsigned blocks = test.touched(block_x + set1(tx * TILE - splat.x),
-                                             block_y + set1(ty * TILE - splat.y));
+        const unsigned blocks =
+            test.touched(block_x + set1(tx * TILE - splat.x), block_y + set1(ty * TILE - splat.y));
         const uint32_t tile = ty * view.tiles_x + tx;
         entries[used] = i | static_cast<uint64_t>(blocks) << 32;
         entry_tiles[used] = tile;
@@ -212,8 +220,8 @@ void bin(View& view, const splatseg_projected& p, uint8_t* visible) {
   parallel([&](int worker) {
     Scratch& s = scratch(worker);
     const uint32_t* order = nullptr;
-    const int64_t count = sort_by_depth(view, p.depths, first_slice[worker],
-                                        first_slice[worker + 1], s, &order);
+    const int64_t count =
+        sort_by_depth(view, p.depths, first_slice[worker], first_slice[worker + 1], s, &order);
     collected[worker] = collect(view, order, count, visible, s);
   });
 

@@ -24,7 +24,7 @@ constexpr int wide(int channels) { return channels / LANES; }  // groups of sixt
 
 // From the moments of v to the gradients of center, conic and opacity.
 SPLATSEG_INLINE void add_geometry(const Splat& s, const float* m, int64_t i,
-                                    const BlendGradients& out) {
+                                  const BlendGradients& out) {
   const float xx = s.xx * s.xx / HALF_LOG2_E, xy = s.xx * s.xy / HALF_LOG2_E;
   const float yy = (s.xy * s.xy + s.yy * s.yy) / HALF_LOG2_E;
   // dx = pixel - center, so the center's gradient is conic * sum v d.

@@ -45,8 +45,7 @@ float* clear_records(Scratch& s, int64_t n) {
 // Sums the workers' records, in order, into the gradients. Geometry is added to, because groups of
 // channels follow each other; attributes are written.
 template <int C, bool GEOMETRY>
-void sum_records(const View& view, Channels channels, int workers,
-                        const BlendGradients& out) {
+void sum_records(const View& view, Channels channels, int workers, const BlendGradients& out) {
   constexpr int SIZE = Record<C, GEOMETRY>::size;
   parallel_range(view.n, 256, [&](int, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
@@ -85,8 +84,7 @@ void load_gradient(const BlockPixels& pixels, const BackwardInput& in, int64_t p
   }
   for (int group = 0; group < wide(C); group++) {
     transpose(channels + group * LANES);
-    for (int p = 0; p < LANES; p++)
-      store(gradient.pixels[group][p], channels[group * LANES + p]);
+    for (int p = 0; p < LANES; p++) store(gradient.pixels[group][p], channels[group * LANES + p]);
   }
   gradient.alpha = in.grad_alpha == nullptr ? zero() : pixels.read(in.grad_alpha);
 }
@@ -98,8 +96,8 @@ struct BlockWeights {
 
 // Front to back: alpha and w.
 template <bool GEOMETRY, class Tile>
-SPLATSEG_INLINE void weigh(const Tile& tile, const int32_t* indices, int count,
-                           BlockLanes at, const BlockWeights& out) {
+SPLATSEG_INLINE void weigh(const Tile& tile, const int32_t* indices, int count, BlockLanes at,
+                           const BlockWeights& out) {
   F transmittance = set1(1.f);
   for (int k = 0; k < count; k++) {
     const F alpha = alpha_of(log2_alpha(tile.gaussians[indices[k]], at));
@@ -228,8 +226,7 @@ SPLATSEG_INLINE void add_narrow(const BlockGradient<C>& gradient, const BlockWei
 
 template <int C, bool GEOMETRY, class Tile>
 void block_backward(const Tile& tile, const int32_t* indices, int count, int block,
-                    const BlockGradient<C>& gradient, const BlockWeights& weights,
-                    float* records) {
+                    const BlockGradient<C>& gradient, const BlockWeights& weights, float* records) {
   constexpr int SIZE = Record<C, GEOMETRY>::size;
   constexpr float MIDDLE = 0.5f * (BLOCK - 1);
   const float center[2] = {block % BLOCK * BLOCK + MIDDLE, block / BLOCK * BLOCK + MIDDLE};
@@ -238,8 +235,7 @@ void block_backward(const Tile& tile, const int32_t* indices, int count, int blo
   for (int k = (count - 1) / LANES * LANES; k >= 0; k -= LANES) {
     const int used = minimum(LANES, count - k), skip = k * LANES;
     const BlockWeights here = {weights.alpha + skip, weights.w + skip, weights.v};
-    if (GEOMETRY)
-      behind = weigh_geometry<C>(tile, indices + k, used, gradient, behind, here);
+    if (GEOMETRY) behind = weigh_geometry<C>(tile, indices + k, used, gradient, behind, here);
     float* record[LANES];
     const Staged* gaussians[LANES];
     for (int j = 0; j < used; j++) {
@@ -261,9 +257,10 @@ void tile_backward(const View& view, Channels channels, const BackwardInput& in,
   const int64_t plane = static_cast<int64_t>(view.width) * view.height;
   const TilePlace place(view, tile);
   constexpr int VALUES = GEOMETRY ? C : 0;  // without geometry the attributes do not matter
-  const StagedTile<VALUES> staged =
-      stage_tile<VALUES>(view, place, tile, channels, in.attributes, s.staged, [&](int64_t gaussian) {
-        for (int k = 0; k < SIZE; k += LANES) SPLATSEG_PREFETCH_WRITE(records + gaussian * SIZE + k);
+  const StagedTile<VALUES> staged = stage_tile<VALUES>(
+      view, place, tile, channels, in.attributes, s.staged, [&](int64_t gaussian) {
+        for (int k = 0; k < SIZE; k += LANES)
+          SPLATSEG_PREFETCH_WRITE(records + gaussian * SIZE + k);
       });
   int32_t* indices = reserve(s.indices, staged.count + LANES);
   const size_t rows = static_cast<size_t>(staged.count + LANES) * LANES;
@@ -315,10 +312,10 @@ void backward_image(const View& view, Channels channels, const BackwardInput& in
 
 }  // namespace
 
-void blend_backward(View& view, Channels channels, const float* attributes,
-                    const float* grad_image, const float* grad_alpha, const BlendGradients& out) {
+void blend_backward(View& view, Channels channels, const float* attributes, const float* grad_image,
+                    const float* grad_alpha, const BlendGradients& out) {
   const BackwardInput in = {attributes, grad_image, grad_alpha};
-#define SPLATSEG_CALL(C)                                             \
+#define SPLATSEG_CALL(C)                                                    \
   out.means2d != nullptr ? backward_image<C, true>(view, channels, in, out) \
                          : backward_image<C, false>(view, channels, in, out)
   SPLATSEG_FOR_CHANNELS(channels.count, SPLATSEG_CALL)

@@ -57,8 +57,8 @@ void blend_tile(View& view, Channels channels, const float* attributes, int tile
     consumed = 0;
     if (pixels.empty()) continue;
     const int touching = entries_of_block(staged.entries, staged.count, b, indices);
-    consumed = blend_block<C>(staged, indices, touching, block_lanes(b), pixels, plane, image,
-                              alpha);
+    consumed =
+        blend_block<C>(staged, indices, touching, block_lanes(b), pixels, plane, image, alpha);
   }
 }
 

@@ -102,8 +102,8 @@ void pixels_forward(const View& view, Channels channels, const float* attributes
     int32_t* indices = reserve(s.indices, room + LANES);
     for (int64_t p = begin; p < end; p++) {
       float transmittance;
-      const int count = find_hits(view, pixels.xy[2 * p], pixels.xy[2 * p + 1], indices, hits,
-                                  &transmittance);
+      const int count =
+          find_hits(view, pixels.xy[2 * p], pixels.xy[2 * p + 1], indices, hits, &transmittance);
       for (int h = 0; h < count; h++)
         SPLATSEG_PREFETCH(row_of(attributes, channels, hits[h].gaussian));
       float sum[C] = {};
@@ -181,8 +181,8 @@ void add_hits(const View& view, Channels channels, const SampleGradients& in, Ra
 }
 
 template <int C, bool GEOMETRY>
-void pixels_backward(const View& view, Channels channels, const float* attributes,
-                     PixelList pixels, const SampleGradients& in, const BlendGradients& out) {
+void pixels_backward(const View& view, Channels channels, const float* attributes, PixelList pixels,
+                     const SampleGradients& in, const BlendGradients& out) {
   const int64_t room = longest_tile(view);
   const int workers = thread_count();
   parallel([&](int worker) {
@@ -208,14 +208,13 @@ void blend_pixels(View& view, Channels channels, const float* attributes, PixelL
 #undef SPLATSEG_CALL
 }
 
-void blend_pixels_backward(View& view, Channels channels, const float* attributes,
-                           PixelList pixels, const float* grad_samples, const float* grad_alpha,
+void blend_pixels_backward(View& view, Channels channels, const float* attributes, PixelList pixels,
+                           const float* grad_samples, const float* grad_alpha,
                            const BlendGradients& out) {
   const SampleGradients in = {grad_samples, grad_alpha};
-#define SPLATSEG_CALL(C)                                                      \
-  out.means2d != nullptr                                                      \
-      ? pixels_backward<C, true>(view, channels, attributes, pixels, in, out) \
-      : pixels_backward<C, false>(view, channels, attributes, pixels, in, out)
+#define SPLATSEG_CALL(C)                                                                         \
+  out.means2d != nullptr ? pixels_backward<C, true>(view, channels, attributes, pixels, in, out) \
+                         : pixels_backward<C, false>(view, channels, attributes, pixels, in, out)
   SPLATSEG_FOR_CHANNELS(channels.count, SPLATSEG_CALL)
 #undef SPLATSEG_CALL
 }

@@ -108,8 +108,8 @@ const Kernels*& current() {
   return kernels;
 }
 
-std::mutex engine;               // kernels share scratch memory: one at a time
-constexpr size_t MAX_IDLE = 2;   // freed views kept for reuse
+std::mutex engine;              // kernels share scratch memory: one at a time
+constexpr size_t MAX_IDLE = 2;  // freed views kept for reuse
 std::vector<View*>& idle_views() {
   static std::vector<View*> views;
   return views;
@@ -212,9 +212,9 @@ void splatseg_project(const splatseg_gaussians* g, const splatseg_camera* camera
 }
 
 void splatseg_project_backward(const splatseg_gaussians* g, const splatseg_camera* camera,
-                               const splatseg_projected* grad, float* grad_means,
-                               float* grad_quats, float* grad_log_scales,
-                               float* grad_logit_opacities, float* grad_sh) {
+                               const splatseg_projected* grad, float* grad_means, float* grad_quats,
+                               float* grad_log_scales, float* grad_logit_opacities,
+                               float* grad_sh) {
   guarded([&] {
     current()->project_backward(*g, *camera, *grad, grad_means, grad_quats, grad_log_scales,
                                 grad_logit_opacities, grad_sh);
@@ -269,9 +269,8 @@ int splatseg_render(splatseg_view* view, int channels, const float* attributes, 
 }
 
 int splatseg_render_backward(splatseg_view* view, int channels, const float* attributes,
-                             const float* grad_image, const float* grad_alpha,
-                             float* grad_means2d, float* grad_conics, float* grad_opacities,
-                             float* grad_attributes) {
+                             const float* grad_image, const float* grad_alpha, float* grad_means2d,
+                             float* grad_conics, float* grad_opacities, float* grad_attributes) {
   const int64_t plane = static_cast<int64_t>(view->width) * view->height;
   const BlendGradients out = {grad_means2d, grad_conics, grad_opacities, grad_attributes};
   return guarded([&] {
@@ -303,8 +302,8 @@ int splatseg_render_pixels_backward(splatseg_view* view, int channels, const flo
   return guarded([&] {
     clear_geometry(view->n, out);
     for_channel_groups(channels, [&](Channels group, bool is_first) {
-      current()->blend_pixels_backward(*view, group, attributes, PixelList{m, pixels},
-                                       grad_samples, is_first ? grad_alpha : nullptr, out);
+      current()->blend_pixels_backward(*view, group, attributes, PixelList{m, pixels}, grad_samples,
+                                       is_first ? grad_alpha : nullptr, out);
     });
   });
 }
@@ -315,9 +314,8 @@ int splatseg_render_labels(splatseg_view* view, const float* labels, float* show
 
 int splatseg_photometric(int channels, int height, int width, const float* a, const float* b,
                          float weight, double parts[2], float* grad) {
-  return guarded([&] {
-    current()->photometric(channels, height, width, a, b, weight, parts, grad);
-  });
+  return guarded(
+      [&] { current()->photometric(channels, height, width, a, b, weight, parts, grad); });
 }
 
 void splatseg_adam(int64_t count, float* parameters, const float* grad, float* moment1,

@@ -24,6 +24,7 @@ struct Channels {
 };
 
 // The name and parameters of every stage, listed once.
+// clang-format off
 #define SPLATSEG_STAGES(stage)                                                                   \
   stage(project, (const splatseg_gaussians&, const splatseg_camera&, const splatseg_projected&)) \
   stage(project_backward, (const splatseg_gaussians&, const splatseg_camera&,                    \
@@ -45,10 +46,11 @@ struct Channels {
   stage(adam, (int64_t count, float* parameters, const float* grad, float* moment1,              \
                float* moment2, const float* learning_rates, int period,                          \
                const splatseg_adam_step* steps, int step_count))
+// clang-format on
 
 struct Kernels {
   const char* name;
-#define SPLATSEG_MEMBER(name, parameters) void (*name) parameters;
+#define SPLATSEG_MEMBER(name, parameters) void(*name) parameters;
   SPLATSEG_STAGES(SPLATSEG_MEMBER)
 #undef SPLATSEG_MEMBER
 };
@@ -58,11 +60,17 @@ namespace SPLATSEG_ISA {
 #define SPLATSEG_DECLARE(name, parameters) void name parameters;
 SPLATSEG_STAGES(SPLATSEG_DECLARE)
 #undef SPLATSEG_DECLARE
-}
+}  // namespace SPLATSEG_ISA
 #endif
 
-namespace avx512 { extern const Kernels kernels; }
-namespace avx2 { extern const Kernels kernels; }
-namespace portable { extern const Kernels kernels; }
+namespace avx512 {
+extern const Kernels kernels;
+}
+namespace avx2 {
+extern const Kernels kernels;
+}
+namespace portable {
+extern const Kernels kernels;
+}
 
 }  // namespace splatseg

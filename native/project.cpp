@@ -18,14 +18,16 @@ namespace splatseg {
 namespace SPLATSEG_ISA {
 namespace {
 
-constexpr float BLUR = 0.3f;         // pixels², so that no Gaussian falls between pixels (3DGS)
-constexpr float MARGIN = 0.15f;      // of the image size, beyond its edge, where tx and ty clamp
+constexpr float BLUR = 0.3f;     // pixels², so that no Gaussian falls between pixels (3DGS)
+constexpr float MARGIN = 0.15f;  // of the image size, beyond its edge, where tx and ty clamp
 constexpr int MAX_SH = 16;
 constexpr int AHEAD = 2 * LANES;     // Gaussians whose coefficients are fetched before their turn
 constexpr float MAX_DET = 3.4e38f;   // the largest finite number
 constexpr float MIN_NORM2 = 1e-24f;  // avoids 0/0: a zero quaternion means no rotation
 
-struct Vec3 { F x, y, z; };
+struct Vec3 {
+  F x, y, z;
+};
 
 SPLATSEG_INLINE F dot(Vec3 a, Vec3 b) { return fma(a.x, b.x, fma(a.y, b.y, a.z * b.z)); }
 SPLATSEG_INLINE Vec3 operator*(F s, Vec3 a) { return {s * a.x, s * a.y, s * a.z}; }
@@ -35,15 +37,15 @@ SPLATSEG_INLINE Vec3 vec(const float* p) { return {set1(p[0]), set1(p[1]), set1(
 
 // What the forward pass computes on its way and the backward pass needs again.
 struct Projection {
-  Vec3 camera;         // x_c
-  F inv_z, tx, ty;     // 1/Z; clamped X/Z and Y/Z
+  Vec3 camera;      // x_c
+  F inv_z, tx, ty;  // 1/Z; clamped X/Z and Y/Z
   M valid, inside_x, inside_y;
-  F quat[4], inv_norm; // unit quaternion; 1 / length of the stored one
-  Vec3 q[3];           // rows of Q
-  Vec3 u[2];           // rows of J R
-  Vec3 v[2];           // rows of J R Q
+  F quat[4], inv_norm;  // unit quaternion; 1 / length of the stored one
+  Vec3 q[3];            // rows of Q
+  Vec3 u[2];            // rows of J R
+  Vec3 v[2];            // rows of J R Q
   Vec3 scale;
-  Vec3 a[2];           // rows of A
+  Vec3 a[2];  // rows of A
   F conic[3];
 };
 
@@ -287,14 +289,13 @@ Vec3 color_backward(const splatseg_gaussians& g, const splatseg_camera& camera, 
 SPLATSEG_INLINE void quat_backward(const Projection& p, const Vec3* g, F* grad_quat) {
   const F two = set1(2.f);
   const F w = p.quat[0], x = p.quat[1], y = p.quat[2], z = p.quat[3];
-  const F unit[4] = {
-      two * (x * (g[2].y - g[1].z) + y * (g[0].z - g[2].x) + z * (g[1].x - g[0].y)),
-      two * (y * (g[0].y + g[1].x) + z * (g[0].z + g[2].x) + w * (g[2].y - g[1].z) -
-             two * x * (g[1].y + g[2].z)),
-      two * (x * (g[0].y + g[1].x) + z * (g[1].z + g[2].y) + w * (g[0].z - g[2].x) -
-             two * y * (g[0].x + g[2].z)),
-      two * (x * (g[0].z + g[2].x) + y * (g[1].z + g[2].y) + w * (g[1].x - g[0].y) -
-             two * z * (g[0].x + g[1].y))};
+  const F unit[4] = {two * (x * (g[2].y - g[1].z) + y * (g[0].z - g[2].x) + z * (g[1].x - g[0].y)),
+                     two * (y * (g[0].y + g[1].x) + z * (g[0].z + g[2].x) + w * (g[2].y - g[1].z) -
+                            two * x * (g[1].y + g[2].z)),
+                     two * (x * (g[0].y + g[1].x) + z * (g[1].z + g[2].y) + w * (g[0].z - g[2].x) -
+                            two * y * (g[0].x + g[2].z)),
+                     two * (x * (g[0].z + g[2].x) + y * (g[1].z + g[2].y) + w * (g[1].x - g[0].y) -
+                            two * z * (g[0].x + g[1].y))};
   F along = zero();
   for (int i = 0; i < 4; i++) along = fma(p.quat[i], unit[i], along);
   for (int i = 0; i < 4; i++) grad_quat[i] = p.inv_norm * fnma(p.quat[i], along, unit[i]);
@@ -345,15 +346,17 @@ SPLATSEG_INLINE GeometryGradients geometry_backward(const Projection& p,
   const F grad_x = fma(fx, grad_mean2d[0], keep(p.inside_x, grad_tx));  // of X/Z
   const F grad_y = fma(fy, grad_mean2d[1], keep(p.inside_y, grad_ty));  // of Y/Z
   const F grad_inv_z = fx * grad_jx + fy * grad_jy + p.camera.x * grad_x + p.camera.y * grad_y;
-  out.camera = {grad_x * p.inv_z, grad_y * p.inv_z,
-                grad_depth - grad_inv_z * p.inv_z * p.inv_z};
+  out.camera = {grad_x * p.inv_z, grad_y * p.inv_z, grad_depth - grad_inv_z * p.inv_z * p.inv_z};
   return out;
 }
 
 // False for sixteen Gaussians whose gradients are all zero: out of sight, like their neighbors in
 // Morton order.
 bool has_gradient(const splatseg_projected& grad, int64_t first, int lanes) {
-  const struct { const float* rows; int width; } arrays[] = {
+  const struct {
+    const float* rows;
+    int width;
+  } arrays[] = {
       {grad.means2d, 2}, {grad.conics, 3}, {grad.depths, 1}, {grad.opacities, 1}, {grad.colors, 3}};
   F sum = zero();
   for (const auto& array : arrays) {
@@ -405,8 +408,7 @@ void project_backward(const splatseg_gaussians& g, const splatseg_camera& camera
       transpose_in<1>(grad.opacities + i, lanes, 1, &grad_opacity);
       transpose_in<1>(g.logit_opacities + i, lanes, 1, &logit);
       const GeometryGradients d = geometry_backward(p, camera, grad_mean2d, grad_conic, grad_depth);
-      const Vec3 from_color =
-          color_backward(g, camera, i, lanes, p.valid, grad.colors, grad_sh);
+      const Vec3 from_color = color_backward(g, camera, i, lanes, p.valid, grad.colors, grad_sh);
       F mean[3] = {dot(vec(columns), d.camera), dot(vec(columns + 3), d.camera),
                    dot(vec(columns + 6), d.camera)};
       mean[0] = keep(p.valid, mean[0] + from_color.x);

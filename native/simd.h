@@ -56,8 +56,12 @@ SPLATSEG_INLINE const T* reread(const T* p) {
 
 #if defined(SPLATSEG_AVX512)
 
-struct F { __m512 v; };
-struct M { __mmask16 v; };
+struct F {
+  __m512 v;
+};
+struct M {
+  __mmask16 v;
+};
 
 SPLATSEG_INLINE F set1(float x) { return {_mm512_set1_ps(x)}; }
 SPLATSEG_INLINE F load(const float* p) { return {_mm512_loadu_ps(p)}; }
@@ -89,12 +93,13 @@ SPLATSEG_INLINE F reciprocal(F a) {
 // 2^(k/16) where the low mantissa bits of `magic_k` hold the integer k: a sixteen-entry table of
 // the fractions (lane i holds 2^(i/16), less i in the place where the shift leaves k's low bits).
 SPLATSEG_INLINE F sixteenths_power(F magic_k) {
-  const __m512i table = _mm512_setr_epi32(
-      0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532, 0x3f75fed7, 0x3f75583f,
-      0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d);
+  const __m512i table =
+      _mm512_setr_epi32(0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532,
+                        0x3f75fed7, 0x3f75583f, 0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c,
+                        0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d);
   const __m512i k = _mm512_castps_si512(magic_k.v);
-  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_permutexvar_epi32(k, table),
-                                               _mm512_slli_epi32(k, 19)))};
+  return {_mm512_castsi512_ps(
+      _mm512_add_epi32(_mm512_permutexvar_epi32(k, table), _mm512_slli_epi32(k, 19)))};
 }
 // x = mantissa * 2^(returned), mantissa in [1, 2), for positive normal x.
 SPLATSEG_INLINE F split(F x, F* mantissa) {
@@ -131,13 +136,26 @@ SPLATSEG_INLINE void transpose(F* rows) {
 
 #elif defined(SPLATSEG_AVX2)
 
-struct F { __m256 a, b; };
-struct M { __m256 a, b; };
+struct F {
+  __m256 a, b;
+};
+struct M {
+  __m256 a, b;
+};
 
-SPLATSEG_INLINE F set1(float x) { const __m256 v = _mm256_set1_ps(x); return {v, v}; }
+SPLATSEG_INLINE F set1(float x) {
+  const __m256 v = _mm256_set1_ps(x);
+  return {v, v};
+}
 SPLATSEG_INLINE F load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
-SPLATSEG_INLINE void store(float* p, F x) { _mm256_storeu_ps(p, x.a); _mm256_storeu_ps(p + 8, x.b); }
-SPLATSEG_INLINE void stream(float* p, F x) { _mm256_stream_ps(p, x.a); _mm256_stream_ps(p + 8, x.b); }
+SPLATSEG_INLINE void store(float* p, F x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+SPLATSEG_INLINE void stream(float* p, F x) {
+  _mm256_stream_ps(p, x.a);
+  _mm256_stream_ps(p + 8, x.b);
+}
 SPLATSEG_INLINE void stream_end() { _mm_sfence(); }
 #define SPLATSEG_BINARY(name, intrinsic) \
   SPLATSEG_INLINE F name(F x, F y) { return {intrinsic(x.a, y.a), intrinsic(x.b, y.b)}; }
@@ -161,9 +179,7 @@ SPLATSEG_INLINE M operator>=(F x, F y) {
 SPLATSEG_INLINE M operator>(F x, F y) {
   return {_mm256_cmp_ps(x.a, y.a, _CMP_GT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_GT_OQ)};
 }
-SPLATSEG_INLINE M operator&(M x, M y) {
-  return {_mm256_and_ps(x.a, y.a), _mm256_and_ps(x.b, y.b)};
-}
+SPLATSEG_INLINE M operator&(M x, M y) { return {_mm256_and_ps(x.a, y.a), _mm256_and_ps(x.b, y.b)}; }
 SPLATSEG_INLINE unsigned bits(M m) {
   return static_cast<unsigned>(_mm256_movemask_ps(m.a)) |
          static_cast<unsigned>(_mm256_movemask_ps(m.b)) << 8;
@@ -226,19 +242,27 @@ SPLATSEG_INLINE void transpose(F* rows) {
 
 #else  // portable: plain loops that a compiler can vectorize
 
-struct F { float v[LANES]; };
-struct M { int32_t v[LANES]; };  // 0 or -1
+struct F {
+  float v[LANES];
+};
+struct M {
+  int32_t v[LANES];
+};  // 0 or -1
 
-#define SPLATSEG_LANES(result, expression)        \
-  F result;                                       \
+#define SPLATSEG_LANES(result, expression)                    \
+  F result;                                                   \
   for (int i = 0; i < LANES; i++) result.v[i] = (expression); \
   return result
-#define SPLATSEG_MASK(result, expression)         \
-  M result;                                       \
+#define SPLATSEG_MASK(result, expression)                              \
+  M result;                                                            \
   for (int i = 0; i < LANES; i++) result.v[i] = (expression) ? -1 : 0; \
   return result
 SPLATSEG_INLINE F set1(float x) { SPLATSEG_LANES(r, x); }
-SPLATSEG_INLINE F load(const float* p) { F r; std::memcpy(&r, p, sizeof r); return r; }
+SPLATSEG_INLINE F load(const float* p) {
+  F r;
+  std::memcpy(&r, p, sizeof r);
+  return r;
+}
 SPLATSEG_INLINE void store(float* p, F a) { std::memcpy(p, &a, sizeof a); }
 SPLATSEG_INLINE void stream(float* p, F a) { store(p, a); }
 SPLATSEG_INLINE void stream_end() {}
@@ -296,7 +320,10 @@ SPLATSEG_INLINE void transpose(F* rows) {
 #endif
 
 SPLATSEG_INLINE F zero() { return set1(0.f); }
-SPLATSEG_INLINE F& operator+=(F& a, F b) { a = a + b; return a; }
+SPLATSEG_INLINE F& operator+=(F& a, F b) {
+  a = a + b;
+  return a;
+}
 SPLATSEG_INLINE F operator-(F a) { return zero() - a; }
 // min and max return their second argument when either is NaN, so a NaN x stays NaN.
 SPLATSEG_INLINE F clamp(F x, F low, F high) { return min(high, max(low, x)); }
@@ -328,9 +355,7 @@ SPLATSEG_INLINE F exp2(F q) {  // relative error below 2e-7
 
 constexpr float LOG2_E = 1.44269504f, HALF_LOG2_E = 0.5f * LOG2_E;
 
-SPLATSEG_INLINE F exp(F x) {
-  return exp2(clamp(x * set1(LOG2_E), set1(-126.f), set1(126.f)));
-}
+SPLATSEG_INLINE F exp(F x) { return exp2(clamp(x * set1(LOG2_E), set1(-126.f), set1(126.f))); }
 
 // The first `lanes` of sixteen floats; the others read as zero and are not written.
 SPLATSEG_INLINE F load_some(const float* p, int lanes) {

@@ -30,7 +30,7 @@ typedef struct {
   int32_t width, height;
 } splatseg_camera;
 
-/* n Gaussians as stored: see gaussians.py. `sh_stride` coefficients a channel are stored, of which
+/* n Gaussians as stored: see geometry/gaussians.py. `sh_stride` coefficients a channel are stored, of which
  * those up to `sh_degree` are used. */
 typedef struct {
   int64_t n;
@@ -94,10 +94,12 @@ SPLATSEG_API int splatseg_render_backward(splatseg_view*, int channels, const fl
 SPLATSEG_API int splatseg_render_pixels(splatseg_view*, int channels, const float* attributes,
                                         int64_t m, const int32_t* pixels, float* samples,
                                         float* alpha);
-SPLATSEG_API int splatseg_render_pixels_backward(
-    splatseg_view*, int channels, const float* attributes, int64_t m, const int32_t* pixels,
-    const float* grad_samples, const float* grad_alpha, float* grad_means2d, float* grad_conics,
-    float* grad_opacities, float* grad_attributes);
+SPLATSEG_API int splatseg_render_pixels_backward(splatseg_view*, int channels,
+                                                 const float* attributes, int64_t m,
+                                                 const int32_t* pixels, const float* grad_samples,
+                                                 const float* grad_alpha, float* grad_means2d,
+                                                 float* grad_conics, float* grad_opacities,
+                                                 float* grad_attributes);
 
 /* Of Gaussians with a label each (whole numbers below 2^24): the label with most blending weight at
  * each pixel, 0 where nothing was hit. labels[n], shown[height, width], alpha[height, width]. */

@@ -21,8 +21,8 @@ namespace {
 constexpr int RADIUS = 5, TAPS = 2 * RADIUS + 1;
 constexpr float WINDOW_SIGMA = 1.5f;
 constexpr float C1 = 0.01f * 0.01f, C2 = 0.03f * 0.03f;  // for values in [0, 1]
-constexpr int PAD = LANES;   // columns left and right of a strip's that are read, at least RADIUS
-constexpr int STRIP = 96;    // columns of a strip: whole vectors
+constexpr int PAD = LANES;  // columns left and right of a strip's that are read, at least RADIUS
+constexpr int STRIP = 96;   // columns of a strip: whole vectors
 constexpr int PADDED = STRIP + 2 * PAD;
 
 struct Window {
@@ -42,7 +42,7 @@ SPLATSEG_INLINE int padded_width(int width) { return (width + LANES - 1) / LANES
 template <int MAPS>
 struct RowFilter {
   const Window window;
-  alignas(64) float source[MAPS][PADDED];       // a row, PAD columns more on both sides
+  alignas(64) float source[MAPS][PADDED];  // a row, PAD columns more on both sides
   alignas(64) float ring[TAPS][MAPS][STRIP];
 
   // Filters the source rows horizontally into row y of the ring.
@@ -108,8 +108,8 @@ double ssim_band(const Band& band) {
   RowFilter<4> filter;
   const auto push = [&](int y) {
     if (y < 0 || y >= band.height) return filter.push_zeros(y);
-    const float *a = band.a + static_cast<int64_t>(y) * width + band.left;
-    const float *b = band.b + static_cast<int64_t>(y) * width + band.left;
+    const float* a = band.a + static_cast<int64_t>(y) * width + band.left;
+    const float* b = band.b + static_cast<int64_t>(y) * width + band.left;
     band.for_padded_row([&](int x, int lanes) {
       const F u = load_some(a + x, lanes), v = load_some(b + x, lanes);
       const F maps[4] = {u, v, fma(u, u, v * v), u * v};

@@ -20,7 +20,9 @@ void restart_queue();
 int64_t take_next();
 
 // The part of [0, n) that belongs to `worker`: equal shares, in order.
-struct Range { int64_t begin, end; };
+struct Range {
+  int64_t begin, end;
+};
 static inline Range share(int64_t n, int worker, int workers) {
   return {n * worker / workers, n * (worker + 1) / workers};
 }
@@ -28,7 +30,8 @@ static inline Range share(int64_t n, int worker, int workers) {
 // body(worker) on every thread. Static: each translation unit has its own copy (see simd.h).
 template <class Body>
 static inline void parallel(Body body) {
-  run_on_all_threads([](void* context, int worker) { (*static_cast<Body*>(context))(worker); }, &body);
+  run_on_all_threads([](void* context, int worker) { (*static_cast<Body*>(context))(worker); },
+                     &body);
 }
 
 // body(worker, begin, end) over the shares of [0, n), each rounded to a multiple of `grain`.

@@ -10,12 +10,13 @@ namespace {
 
 // Coordinates inside a tile are relative to the center of its first pixel.
 struct TilePlace {
-  int column, row;   // of the tile
-  float left, top;   // image coordinates of its first pixel's center
+  int column, row;  // of the tile
+  float left, top;  // image coordinates of its first pixel's center
 
   TilePlace(const View& view, int tile)
       : column(tile % view.tiles_x), row(tile / view.tiles_x),
-        left(static_cast<float>(column * TILE) + 0.5f), top(static_cast<float>(row * TILE) + 0.5f) {}
+        left(static_cast<float>(column * TILE) + 0.5f), top(static_cast<float>(row * TILE) + 0.5f) {
+  }
 };
 
 // Pixels of a block, one lane each, in tile coordinates.
@@ -76,7 +77,7 @@ SPLATSEG_INLINE StagedTile<C> stage_tile(const View& view, const TilePlace& plac
     const Splat& s = view.splats.data[i];
     const float x = s.x - place.left, y = s.y - place.top;
     staged.gaussians[k] = {s.xx, s.xy, -(s.xx * x + s.xy * y), s.yy, -s.yy * y, s.log2_opacity,
-                           x, y};
+                           x,    y};
     if (C > 0)
       std::memcpy(staged.values + static_cast<int64_t>(k) * C,
                   attributes + i * channels.stride + channels.first, C * sizeof(float));
@@ -91,10 +92,10 @@ SPLATSEG_INLINE int entries_of_block(const Entry* entries, int count, int block,
   int used = 0;
 #if defined(SPLATSEG_AVX512)
   const __m512i bit = _mm512_set1_epi32(1 << block);
-  const __m512i odd =
-      _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
   __m512i position = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  for (int k = 0; k < count; k += LANES) {  // reads up to 15 entries too many: view.entries has room
+  // Reads up to 15 entries too many: view.entries has room.
+  for (int k = 0; k < count; k += LANES) {
     const __m512i blocks = _mm512_permutex2var_epi32(_mm512_loadu_si512(entries + k), odd,
                                                      _mm512_loadu_si512(entries + k + 8));
     unsigned hit = _mm512_test_epi32_mask(blocks, bit);

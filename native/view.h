@@ -13,10 +13,10 @@ constexpr int TILE = 16;
 constexpr int BLOCK = 4;
 constexpr int BLOCKS = 16;  // blocks in a tile
 
-constexpr float MIN_ALPHA = 1.f / 255.f;      // fainter contributions are skipped (3DGS)
+constexpr float MIN_ALPHA = 1.f / 255.f;  // fainter contributions are skipped (3DGS)
 constexpr float LOG2_MIN_ALPHA = -7.99435344f;
-constexpr float MAX_ALPHA = 0.999f;           // nothing hides what is behind it completely
-constexpr float MIN_TRANSMITTANCE = 1e-4f;    // a block stops when every pixel is this opaque (3DGS)
+constexpr float MAX_ALPHA = 0.999f;         // nothing hides what is behind it completely
+constexpr float MIN_TRANSMITTANCE = 1e-4f;  // a block stops when every pixel is this opaque (3DGS)
 
 // Grow-only memory, never moved into std:: containers: see simd.h on templates.
 void* allocate(size_t bytes);  // 64-byte aligned; throws OutOfMemory
@@ -75,7 +75,9 @@ struct Entry {
 // One Gaussian's contribution to one chosen pixel: see blend_pixels.cpp.
 struct Hit {
   uint32_t gaussian;
-  union { float alpha, v; };
+  union {
+    float alpha, v;
+  };
   float weight, dx, dy;  // alpha times transmittance; offset from the Gaussian's center
 };
 
@@ -86,8 +88,8 @@ struct View {
   Buffer<Footprint> footprints;  // n
   Buffer<uint32_t> tile_start;   // tiles + 1
   Buffer<Entry> entries;
-  Buffer<int32_t> consumed;      // tile, block: how many of the tile's entries the block used
-  bool consumed_known;           // set by the first full render
+  Buffer<int32_t> consumed;  // tile, block: how many of the tile's entries the block used
+  bool consumed_known;       // set by the first full render
 };
 static inline int tile_count(const View& view) { return view.tiles_x * view.tiles_y; }
 

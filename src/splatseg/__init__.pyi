@@ -32,4 +32,5 @@ from .segmentation import combine as combine
 from .segmentation import grow as grow
 from .segmentation import load_selection as load_selection
 from .segmentation import save_selection as save_selection
+from .version import __version__ as __version__
 from .viz.photos import picture as picture

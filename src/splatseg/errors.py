@@ -22,3 +22,13 @@ class NothingFound(SplatsegError):
     """The input is sound, but what it asks for is not there."""
 
     exit_code = 3
+
+
+def check_setting(name: str, value: object, is_valid: bool, expected: str) -> None:
+    """Refuse the value of a setting that is not valid; NaN passes no comparison.
+
+    Raises:
+        SplatsegError: `is_valid` is False.
+    """
+    if not is_valid:
+        raise SplatsegError(f"{name} is {value}", expected=expected)

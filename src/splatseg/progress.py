@@ -18,7 +18,7 @@ class Progress(Protocol):
     """
 
     def update(
-        self, stage: str, done: int, total: int, details: Mapping[str, float] | None = None
+        self, stage: str, done: int, total: int, details: Mapping[str, int | float] | None = None
     ) -> None:
         """`done` of `total` steps of a stage are finished.
 
@@ -36,7 +36,7 @@ class Silent:
     """A progress that nobody watches."""
 
     def update(
-        self, stage: str, done: int, total: int, details: Mapping[str, float] | None = None
+        self, stage: str, done: int, total: int, details: Mapping[str, int | float] | None = None
     ) -> None:
         """Nothing."""
 

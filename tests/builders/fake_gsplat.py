@@ -13,6 +13,7 @@ from torch import Tensor
 
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.geometry.spherical_harmonics import sh_basis
 from splatseg.render import reference
 from splatseg.render.reference import ReferenceBackend
 

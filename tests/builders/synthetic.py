@@ -9,7 +9,6 @@ some balls cut in two and some missed. All of it is the same on every run.
 import dataclasses
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +17,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from splatseg.capture import load_capture
 from splatseg.geometry import SH_DC, Camera, Gaussians
 from splatseg.images import to_uint8
-from splatseg.masks import Segments, open_masks, write_label_map, write_segments
+from splatseg.masks import Segments, write_label_map, write_segments
+from splatseg.progress import SILENT, Progress
 from splatseg.render import project, rasterize
-from splatseg.scene import Scene
-from splatseg.training import PRESETS, Progress, TrainConfig, train
+from splatseg.scene import Scene, load_scene
+from splatseg.training.config import PRESETS, TrainConfig
+from splatseg.workflows.training import train
 
 WIDTH, HEIGHT, FOCAL = 96, 72, 110.0
 VIEWS = 10
@@ -81,16 +81,11 @@ def short_config(preset: str = "paper", **changes: object) -> TrainConfig:
 
 
 def train_folder(
-    root: Path,
-    config: TrainConfig,
-    folder: Path,
-    report: Callable[[Progress], None] = lambda progress: None,
+    root: Path, config: TrainConfig, folder: Path, progress: Progress = SILENT
 ) -> Scene:
     """Train the capture in `root`, with its masks if `config` learns features."""
-    capture = load_capture(root)
-    names = [frame.name for frame in capture.frames]
-    masks = open_masks(root, None, names) if config.learns_features else None
-    return train(capture, masks, config, folder, report)
+    train(root, folder, config=config, device="cpu", progress=progress)
+    return load_scene(folder)
 
 
 def true_gaussians() -> tuple[Gaussians, Tensor]:

@@ -44,7 +44,7 @@ def test_an_empty_folder(tmp_path: Path, refused: Refused) -> None:
     assert f"{tmp_path} holds no camera poses; expected a COLMAP model" in refused(
         "train", tmp_path
     )
-    assert "is not a folder" in refused("train", tmp_path / "nowhere")
+    assert "nowhere does not exist; expected a capture" in refused("train", tmp_path / "nowhere")
     assert os.listdir(tmp_path) == []
 
 
@@ -289,12 +289,13 @@ def test_figures_without_a_truth(scene_copy: Path, capture_copy: Path, refused: 
     command = ("evaluate", scene_copy, capture_copy, "--protocol")
     assert "run splatseg cluster on it" in refused(*command, "clusters")
     (capture_copy / "prompts.json").unlink()
-    assert "prompts.json; this protocol needs" in refused(*command, "click3")
+    assert "prompts.json does not exist" in refused(*command, "click3")
     shutil.rmtree(capture_copy / "gt_instances")
     assert "no training view has ground truth in gt_instances/" in refused(*command, "click")
     (capture_copy / "objects.json").unlink()
-    assert "objects.json; this protocol needs a capture with ground truth" in refused(
-        *command, "click"
+    assert (
+        "objects.json does not exist; expected the objects of a capture with ground truth"
+        in refused(*command, "click")
     )
     assert not (scene_copy / "evaluation").exists()
 

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-import splatseg
 from splatseg.cli import main
 from splatseg.cli.evaluate import SHEET_CELL, worst_montage
 from splatseg.cli.prompts import parse_click
@@ -32,8 +29,6 @@ Json = Callable[..., dict[str, Any]]
 
 PROTOCOLS = ("nvs", "click", "click3", "random-click", "click3d", "clusters", "objects")
 
-VERBS = ("capture", "masks", "train", "pick", "cluster", "render", "evaluate", "doctor")
-
 
 @pytest.fixture
 def run_json(capsys: pytest.CaptureFixture[str]) -> Json:
@@ -44,28 +39,6 @@ def run_json(capsys: pytest.CaptureFixture[str]) -> Json:
         return json.loads(capsys.readouterr().out)
 
     return run
-
-
-def test_help_names_every_verb() -> None:
-    source = str(Path(splatseg.__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, "-m", "splatseg", "--help"],
-        env=os.environ | {"PYTHONPATH": source},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for verb in VERBS:
-        assert verb in done.stdout
-    assert done.stderr == ""
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([verb, "--help"])
-    assert caught.value.code == 0
-    assert "--json" in capsys.readouterr().out
 
 
 def test_train_writes_a_scene_beside_the_photos(capture_copy: Path, capsys) -> None:
@@ -362,27 +335,3 @@ def test_people_read_a_table(scene_copy: Path, synthetic, capsys) -> None:
     shown = capsys.readouterr().out
     for text in ("parts", "objects/1: miou 0.", "tp 3, fp 0, fn 0", "over-segmented 0"):
         assert text in shown
-
-
-def test_doctor(capsys, run_json: Json) -> None:
-    report = run_json("doctor")
-    assert report["backend"] in {"native", "reference"}
-    assert set(report["packages"]) >= {"torch", "numpy", "pycolmap"}
-    assert main(["doctor"]) == 0
-    assert "native engine: " in capsys.readouterr().out
-
-
-def test_doctor_without_an_installation_or_an_engine(monkeypatch, capsys) -> None:
-    """Run from its sources on a machine without a compiler."""
-
-    def none(package: str) -> str:
-        raise splatseg.cli.doctor.importlib.metadata.PackageNotFoundError(package)
-
-    import splatseg.cli.doctor
-
-    monkeypatch.setattr("splatseg.cli.doctor.importlib.metadata.version", none)
-    monkeypatch.setattr("splatseg.cli.doctor.engine.is_available", lambda: False)
-    assert main(["doctor"]) == 0
-    shown = capsys.readouterr().out
-    assert "splatseg unknown" in shown
-    assert "native engine: not compiled" in shown

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from builders.labeled_scene import labeled_scene
-from builders.recorder import Recorder
+from builders.progress import Recorder
 from PIL import Image
 from pycocotools.coco import COCO
 from torch import Tensor
@@ -157,7 +157,7 @@ def test_selections_are_masked_as_the_picker_does(synthetic) -> None:
     progress = Recorder()
     shown = list(selection_masks(picker, chosen, [second.name, first.name], progress))
     assert [view.photo for view in shown] == [second.photo, first.photo]
-    assert progress.stages == {"masks": [(1, 2), (2, 2)]}
+    assert progress.updates == [("masks", 1, 2), ("masks", 2, 2)]
     for view in shown:
         for instance, selection in enumerate(chosen, start=1):
             mask = view.segments.mask(view.ids.index(instance))

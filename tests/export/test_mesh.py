@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from builders.recorder import Recorder
+from builders.progress import Recorder
 
 from splatseg.errors import SplatsegError
 from splatseg.export.mesh import (
@@ -91,7 +91,7 @@ def test_a_ball_gives_a_closed_sphere_in_its_place_and_colors() -> None:
     lower = from_center[:, 2] < -0.1
     assert mesh.colors[upper].mean(axis=0) == pytest.approx([255, 0, 0], abs=30)
     assert mesh.colors[lower].mean(axis=0) == pytest.approx([0, 0, 255], abs=30)
-    assert progress.stages == {"fusing depth": [(index, 24) for index in range(1, 25)]}
+    assert progress.updates == [("fusing depth", n, 24) for n in range(1, 25)]
 
 
 def test_what_no_view_sees_from_below_is_closed_where_the_gaussians_end() -> None:

@@ -145,7 +145,7 @@ def test_numbers_of_channels(
         ("reference", float64_scene(gaussians), torch.float64),
     ):
         own = attributes.to(dtype).clone().requires_grad_()
-        rendered = render.render(render.project(scene, camera, backend=name), own)
+        rendered = render.rasterize(render.project(scene, camera, backend=name), own)
         mixed_loss(rendered).backward()
         gradients.append((rendered.image, rendered.alpha, own.grad, scene.means.grad))
     for actual, expected, what in zip(*gradients, ("image", "alpha", "own", "means"), strict=True):
@@ -253,7 +253,7 @@ def test_early_stop(
 ) -> None:
     camera, gaussians = make_camera(), opaque_stack(make_gaussians)
     attributes = random_attributes(60, 3)
-    expected = render.render(render.project(gaussians, camera, backend="reference"), attributes)
+    expected = render.rasterize(render.project(gaussians, camera, backend="reference"), attributes)
     assert expected.alpha.max() > 1 - 1e-6, "nothing stops early in this scene"
     scene = native.scene(gaussians)
     view = native.project(scene, camera)

@@ -339,8 +339,8 @@ def test_gradients_of_alpha_alone(
     for wanted in (None, pixels):
         scenes = [backend.scene(gaussians), backend.scene(gaussians)]
         ones = torch.ones(17, 1, dtype=backend.dtype)
-        render.render(backend.project(scenes[0], camera), ones, wanted).alpha.sum().backward()
-        render.render(backend.project(scenes[1], camera), ones, wanted).image.sum().backward()
+        render.rasterize(backend.project(scenes[0], camera), ones, wanted).alpha.sum().backward()
+        render.rasterize(backend.project(scenes[1], camera), ones, wanted).image.sum().backward()
         for name in GEOMETRY:
             assert_same(backend, getattr(scenes[0], name).grad, getattr(scenes[1], name).grad)
 
@@ -377,7 +377,7 @@ def test_render_of_gaussians_is_their_color(
 
 def test_the_default_backend_is_the_best_there_is() -> None:
     expected = "native" if engine.is_available() else "reference"
-    assert render.default_backend() == expected
+    assert render.default_backend().name == expected
 
 
 def test_an_empty_scene_gives_a_black_image(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.progress import Recorder
 from PIL import ExifTags, Image
 
 from splatseg.capture.photo import can_read_heic, is_plain
@@ -24,8 +25,8 @@ def write(folder: Path, *names: str) -> None:
         picture(seed).save(path)
 
 
-def gathered(source: Path, root: Path) -> list[str]:
-    return list(gather(source, root, find_photos(source, root), lambda done: None))
+def gathered(source: Path, root: Path, progress: Recorder | None = None) -> list[str]:
+    return list(gather(source, root, find_photos(source, root), progress or Recorder()))
 
 
 def files(root: Path) -> list[str]:
@@ -40,15 +41,17 @@ def test_natural_order() -> None:
 
 
 def test_plain_photos_are_copied_as_they_are(tmp_path: Path) -> None:
-    source, root = tmp_path / "photos", tmp_path / "capture"
+    source, root, progress = tmp_path / "photos", tmp_path / "capture", Recorder()
     write(source, "img10.jpg", "img2.png", "cam0/1.JPG", "cam 1/1.jpeg")
-    assert gathered(source, root) == ["cam0/1.JPG", "cam 1/1.jpeg", "img2.png", "img10.jpg"]
-    assert files(root) == ["cam 1/1.jpeg", "cam0/1.JPG", "img10.jpg", "img2.png"]
-    for name in files(root):
+    names = gathered(source, root, progress)
+    assert names == ["cam0/1.JPG", "cam 1/1.jpeg", "img2.png", "img10.jpg"]
+    assert files(root) == sorted(names)
+    for name in names:
         original, copy = source / name, root / "images" / name
         assert copy.read_bytes() == original.read_bytes()
         assert copy.stat().st_mtime_ns == original.stat().st_mtime_ns
         assert not copy.samefile(original)
+    assert progress.updates == [("reading photos", done, 4) for done in range(5)]
 
 
 def test_others_become_plain(tmp_path: Path) -> None:
@@ -94,20 +97,13 @@ def test_hidden_files_other_files_and_the_capture_itself_are_passed_over(tmp_pat
 
 @pytest.mark.parametrize("place", [".", "images", "images/cam0"])
 def test_a_captures_own_photos_stay_where_they_are(place: str, tmp_path: Path) -> None:
-    write(tmp_path / "images", "cam0/1.jpg", "cam0/2.jpg", "cam0/3.jpg")
-    before = [(tmp_path / "images" / name).stat() for name in files(tmp_path)]
+    names = ["cam0/1.jpg", "cam0/2.jpg", "cam0/3.jpg"]
+    write(tmp_path / "images", *names)
+    before = [(tmp_path / "images" / name).stat().st_ino for name in names]
     assert is_in_place(tmp_path / place, tmp_path)
-    assert gathered(tmp_path / place, tmp_path) == ["cam0/1.jpg", "cam0/2.jpg", "cam0/3.jpg"]
-    assert [(tmp_path / "images" / name).stat().st_ino for name in files(tmp_path)] == [
-        stat.st_ino for stat in before
-    ]
+    assert gathered(tmp_path / place, tmp_path) == names
+    assert [(tmp_path / "images" / name).stat().st_ino for name in files(tmp_path)] == before
     assert not is_in_place(tmp_path / "elsewhere", tmp_path)
-
-
-def test_photos_beside_no_images_folder(tmp_path: Path) -> None:
-    write(tmp_path, "a.jpg", "b.jpg", "c.jpg")
-    with pytest.raises(SplatsegError, match=r"is to be the capture but has no images folder"):
-        find_photos(tmp_path, tmp_path)
 
 
 def test_where_the_capture_goes(tmp_path: Path) -> None:
@@ -118,56 +114,43 @@ def test_where_the_capture_goes(tmp_path: Path) -> None:
     assert default_capture(tmp_path / "walk.1.mp4.jpg") == tmp_path / "walk.1.mp4-capture"
 
 
-def test_broken_files_are_named_and_left_out(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    source, root = tmp_path / "photos", tmp_path / "capture"
+def test_broken_files_are_named_and_left_out(tmp_path: Path) -> None:
+    source, root, progress = tmp_path / "photos", tmp_path / "capture", Recorder()
     write(source, "a.jpg", "b.jpg", "c.jpg")
     (source / "text.jpg").write_text("no photo")
     (source / "cut.jpg").write_bytes((source / "a.jpg").read_bytes()[:700])
     (source / "empty.png").touch()
-    assert gathered(source, root) == ["a.jpg", "b.jpg", "c.jpg"] == files(root)
-    assert len(caplog.messages) == 3
-    for name, message in zip(("cut.jpg", "empty.png", "text.jpg"), caplog.messages, strict=True):
-        assert f"{name} cannot be read as a photo" in message
-        assert message.endswith("it is left out")
+    assert gathered(source, root, progress) == ["a.jpg", "b.jpg", "c.jpg"] == files(root)
+    for name, note in zip(("cut.jpg", "empty.png", "text.jpg"), progress.notes, strict=True):
+        assert f"{name} cannot be read as a photo" in note and note.endswith("it is left out")
 
 
-def test_too_few(tmp_path: Path) -> None:
-    source = tmp_path / "photos"
-    with pytest.raises(SplatsegError, match=r"photos does not exist; expected a folder"):
-        find_photos(source, tmp_path / "capture")
-    write(source, "a.jpg", "b.jpg")
-    with pytest.raises(SplatsegError, match=r"has 2 photos; expected at least 3"):
-        gathered(source, tmp_path / "capture")
-    (source / "c.jpg").touch()
-    with pytest.raises(SplatsegError, match=r"has 2 photos and 1 that cannot be read"):
-        gathered(source, tmp_path / "capture")
-
-
-@pytest.mark.parametrize("in_place", [False, True])
-def test_two_photos_of_one_frame(in_place: bool, tmp_path: Path) -> None:
-    root = tmp_path / "capture"
-    source = root / "images" if in_place else tmp_path / "photos"
-    write(source, "x/a.jpg", "x/a.png", "x/b.jpg")
-    with pytest.raises(SplatsegError, match=r"a\.jpg and a\.png would both be the frame x/a; rem"):
-        gathered(source, root)
-
-
-def test_formats_that_pycolmap_cannot_read_are_not_used_in_place(tmp_path: Path) -> None:
-    write(tmp_path / "images", "a.jpg", "b.jpg", "c.webp")
-    with pytest.raises(SplatsegError, match=r"c\.webp must be converted.*move the photos"):
-        gathered(tmp_path, tmp_path)
-
-
-def test_heic_without_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("names", "broken", "place", "sentence"),
+    [
+        ((), (), "photos", r"photos does not exist; expected a folder"),
+        (("a.jpg", "b.jpg"), (), "photos", r"has 2 photos; expected at least 3"),
+        (("a.jpg", "b.jpg"), ("c.jpg",), "photos", r"has 2 photos and 1 that cannot be read"),
+        (("a.jpg",), (), "capture", r"is to be the capture but has no images folder"),
+        (("x/a.jpg", "x/a.png"), (), "photos", r"a\.jpg and a\.png would both be the frame x/a"),
+        (("x/a.jpg", "x/a.png"), (), "capture/images", r"would both be the frame x/a; remove or"),
+        (("a.webp",), (), "capture/images", r"a\.webp must be converted.*move the photos"),
+        (("a.jpg",), ("d.HEIC", "e.heic"), "photos", r"d\.HEIC is one of 2 HEIC.*pillow-heif"),
+    ],
+)
+def test_photos_that_are_refused(
+    names: tuple[str, ...],
+    broken: tuple[str, ...],
+    place: str,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     can_read_heic.cache_clear()
-    source = tmp_path / "photos"
-    write(source, "a.jpg", "b.jpg", "c.jpg")
-    for name in ("d.HEIC", "e.heic"):
-        (source / name).touch()
-    with pytest.raises(SplatsegError, match=r"d\.HEIC is one of 2 HEIC.*pip install pillow-heif"):
-        gathered(source, tmp_path / "capture")
+    write(tmp_path / place, *names)
+    for name in broken:
+        (tmp_path / place / name).touch()
+    with pytest.raises(SplatsegError, match=sentence):
+        gathered(tmp_path / place, tmp_path / "capture")
     can_read_heic.cache_clear()
-    assert not (tmp_path / "capture").exists()

@@ -5,20 +5,20 @@ import pytest
 
 from splatseg.sfm import pairs
 from splatseg.sfm.pairs import (
-    ALIKE,
     NEIGHBORS,
     SAMPLE,
-    alike_pairs,
+    SIMILAR,
     learn_words,
     neighbor_pairs,
     sample_rows,
+    similar_pairs,
     vlad,
 )
 
 UNIT = 1e-5  # float32
 
 
-def descriptors(place: int, count: int = 200) -> np.ndarray:
+def descriptors(place: int, count: int) -> np.ndarray:
     """What photos of one place have: noise around the place's own features."""
     own = np.random.default_rng(place).integers(0, 256, (50, 128))
     random = np.random.default_rng([place, count])
@@ -28,48 +28,42 @@ def descriptors(place: int, count: int = 200) -> np.ndarray:
 
 def test_neighbors_follow_each_other_in_their_folder() -> None:
     photos = [f"a/{i}.jpg" for i in range(10)] + ["b/0.jpg", "b/1.jpg"]
-    chosen = neighbor_pairs(photos)
-    assert {(0, 1), (0, NEIGHBORS), (8, 9), (10, 11)} <= chosen
-    assert not {(0, NEIGHBORS + 1), (9, 10)} & chosen
-    assert all(i < j for i, j in chosen)
+    expected = {(i, j) for i in range(10) for j in range(i + 1, 10) if j - i <= NEIGHBORS}
+    assert neighbor_pairs(photos) == expected | {(10, 11)}
 
 
-def test_photos_of_one_place_are_alike() -> None:
-    photos = [descriptors(place, 150 + 10 * i) for i in range(4) for place in (1, 2, 3)]
+def test_photos_of_one_place_are_similar() -> None:
+    photos = [descriptors(place, 60 + 5 * i) for i in range(4) for place in (1, 2, 3)]
     words = learn_words([sample_rows(rows) for rows in photos])
     vectors = np.stack([vlad(rows, words) for rows in photos])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=UNIT)
-    likeness = vectors @ vectors.T
+    similarity = vectors @ vectors.T
     for i in range(12):
-        others = np.argsort(-likeness[i])[1:4]
+        others = np.argsort(-similarity[i])[1:4]
         assert all(other % 3 == i % 3 for other in others)
 
 
-def test_alike_pairs_are_the_nearest_of_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_similar_pairs_are_the_nearest_of_either(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
-    chosen = alike_pairs(vectors)
     expected = set()
     for i in range(40):
         order = sorted(set(range(40)) - {i}, key=lambda j: -float(vectors[i] @ vectors[j]))
-        expected |= {(min(i, j), max(i, j)) for j in order[:ALIKE]}
-    assert chosen == expected
-    monkeypatch.setattr(pairs, "ALIKE", 50)
-    assert len(alike_pairs(vectors)) == 40 * 39 / 2
+        expected |= {(min(i, j), max(i, j)) for j in order[:SIMILAR]}
+    assert similar_pairs(vectors) == expected
+    monkeypatch.setattr(pairs, "SIMILAR", 50)
+    assert len(similar_pairs(vectors)) == 40 * 39 / 2
 
 
 def test_photos_without_features() -> None:
     empty = np.zeros((0, 128), np.uint8)
-    for photos in ([empty, empty], [empty, descriptors(1)]):
+    for photos in ([empty, empty], [empty, descriptors(1, 100)]):
         words = learn_words([sample_rows(rows) for rows in photos])
         assert not vlad(empty, words).any()
 
 
 @pytest.mark.parametrize("count", [0, 1, SAMPLE - 1, SAMPLE, 10 * SAMPLE])
-def test_sample_is_spread(count: int) -> None:
+def test_the_sample_is_spread(count: int) -> None:
     rows = np.repeat(np.arange(count)[:, None] % 251, 128, axis=1).astype(np.uint8)
     sample = sample_rows(rows)
     assert len(sample) == min(count, SAMPLE)
-    if count:
-        assert (sample[0] == rows[0]).all()
-    if count > 1:
-        assert (sample[-1] == rows[-1]).all()
+    assert (sample[:1] == rows[:1]).all() and (sample[-1:] == rows[-1:]).all()

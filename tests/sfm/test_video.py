@@ -2,14 +2,17 @@
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.progress import Recorder
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from splatseg.errors import SplatsegError
+from splatseg.progress import SILENT, Canceled, Progress
 from splatseg.sfm.video import Video, extract_frames, open_video, sharpness
 
 av = pytest.importorskip("av", reason="reading videos needs PyAV: pip install splatseg[video]")
@@ -17,24 +20,26 @@ av = pytest.importorskip("av", reason="reading videos needs PyAV: pip install sp
 WIDTH, HEIGHT, RATE = 160, 120, 30
 INTERVAL = 10  # frames, of which one is sharp
 SHARP_AT = (7, 2, 5, 9, 0, 4)
+FRAMES = INTERVAL * len(SHARP_AT)
 BLUR = 1.0  # pixels, of the others
+
+
+@cache
+def pattern() -> np.ndarray:
+    noise = np.random.default_rng(0).uniform(0, 255, (HEIGHT, WIDTH + 2 * FRAMES))
+    smooth = gaussian_filter(noise, 1.2)
+    return (smooth - smooth.min()) / np.ptp(smooth) * 255
 
 
 def picture(index: int) -> np.ndarray:
     """A pattern that moves on by two pixels a frame."""
-    noise = np.random.default_rng(0).uniform(0, 255, (HEIGHT, WIDTH + 2 * 64))
-    pattern = gaussian_filter(noise, 1.2)
-    pattern = (pattern - pattern.min()) / np.ptp(pattern) * 255
-    return pattern[:, 2 * index : 2 * index + WIDTH]
+    return pattern()[:, 2 * index : 2 * index + WIDTH]
 
 
-def frames(blur: float = BLUR) -> list[np.ndarray]:
+def frames() -> list[np.ndarray]:
     """Sixty frames, RGB; all but one in ten are blurred."""
     sharp = {INTERVAL * i + at for i, at in enumerate(SHARP_AT)}
-    gray = [
-        picture(i) if i in sharp else gaussian_filter(picture(i), blur)
-        for i in range(INTERVAL * len(SHARP_AT))
-    ]
+    gray = [picture(i) if i in sharp else gaussian_filter(picture(i), BLUR) for i in range(FRAMES)]
     return [np.repeat(np.rint(image).astype(np.uint8)[..., None], 3, axis=-1) for image in gray]
 
 
@@ -54,15 +59,15 @@ def write_video(path: Path, images: list[np.ndarray], rotation: int | None = Non
     return path
 
 
-def extract(path: Path, root: Path, count: int) -> list[str]:
-    return list(extract_frames(open_video(path), root, count, lambda done: None))
+def extract(path: Path, root: Path, count: int, progress: Progress = SILENT) -> list[str]:
+    return list(extract_frames(open_video(path), root, count, progress))
 
 
-def indices(root: Path, names: list[str]) -> list[int]:
+def shown(root: Path, names: list[str]) -> list[int]:
     """Which frames of the video the files show."""
-    originals = np.stack([picture(i) for i in range(60)])
-    shown = [np.asarray(Image.open(root / "images" / name).convert("L"), float) for name in names]
-    return [int(np.argmin(np.mean((originals - image) ** 2, axis=(1, 2)))) for image in shown]
+    originals = np.stack([picture(i) for i in range(FRAMES)])
+    images = [np.asarray(Image.open(root / "images" / name).convert("L"), float) for name in names]
+    return [int(np.argmin(np.mean((originals - image) ** 2, axis=(1, 2)))) for image in images]
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +76,20 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_sharp_frames_are_kept(video: Path, tmp_path: Path) -> None:
-    reported: list[int] = []
-    found = open_video(video)
-    assert found.frames == 60 and abs(found.seconds - 2) < 0.1
-    names = list(extract_frames(found, tmp_path, 6, reported.append))
+    found, progress = open_video(video), Recorder()
+    assert found.frames == FRAMES and abs(found.seconds - 2) < 0.1
+    names = extract(video, tmp_path, 6, progress)
     assert names == [f"frame_{i:05}.jpg" for i in range(1, 7)]
-    assert indices(tmp_path, names) == [INTERVAL * i + at for i, at in enumerate(SHARP_AT)]
-    assert reported == list(range(1, 61))
+    assert shown(tmp_path, names) == [INTERVAL * i + at for i, at in enumerate(SHARP_AT)]
+    assert progress.updates == [("reading the video", i + 1, FRAMES) for i in range(FRAMES)]
+    state = json.loads((tmp_path / ".splatseg" / "video.json").read_bytes())
+    stat = video.stat()
+    assert state == {"video": [stat.st_size, stat.st_mtime_ns], "count": 6, "frames": names}
 
 
 def test_more_frames_than_there_are(video: Path, tmp_path: Path) -> None:
     names = extract(video, tmp_path, 1000)
-    assert indices(tmp_path, names) == list(range(60))
+    assert shown(tmp_path, names[::7]) == list(range(0, FRAMES, 7)) and len(names) == FRAMES
 
 
 def test_sharpness_falls_with_blur_and_ignores_brightness() -> None:
@@ -114,39 +121,33 @@ def test_frames_are_kept_until_something_changes(video: Path, tmp_path: Path) ->
     assert first.is_file()
 
 
-def test_other_photos_are_not_replaced(video: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["mine.jpg", "frame_00001.jpg"])
+def test_other_photos_are_not_replaced(name: str, video: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "mine.jpg").touch()
-    with pytest.raises(SplatsegError, match=r"holds mine\.jpg.*name another folder with -o"):
-        extract(video, tmp_path, 6)
-    (tmp_path / "images" / "mine.jpg").rename(tmp_path / "images" / "frame_00001.jpg")
-    with pytest.raises(SplatsegError, match=r"holds frame_00001\.jpg"):
+    (tmp_path / "images" / name).touch()
+    with pytest.raises(SplatsegError, match=rf"holds {name}.*name another folder with `output`"):
         extract(video, tmp_path, 6)
 
 
-def test_an_interrupted_extraction_leaves_nothing_half_done(video: Path, tmp_path: Path) -> None:
-    def report(done: int) -> None:
-        if done == 30:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        extract_frames(open_video(video), tmp_path, 6, report)
+def test_canceling_leaves_nothing_half_done(video: Path, tmp_path: Path) -> None:
+    with pytest.raises(Canceled):
+        extract(video, tmp_path, 6, Recorder(cancel_in="reading the video", cancel_at=30))
     assert list(tmp_path.rglob("*.jpg")) == []
     assert len(extract(video, tmp_path, 6)) == 6
 
 
-def test_a_broken_tail(video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    cut = tmp_path / "cut.mkv"
+def test_a_broken_tail(video: Path, tmp_path: Path) -> None:
+    cut, progress = tmp_path / "cut.mkv", Recorder()
     data = video.read_bytes()
     cut.write_bytes(data[: len(data) // 2])
     found = open_video(cut)
     assert 20 < found.frames < 40
-    # Two seconds are too short for the warning: claim more, as a longer video's header would.
+    # Two seconds are too short for the note: claim more, as a longer video's header would.
     longer = Video(cut, found.frames, found.seconds, 10.0)
-    names = list(extract_frames(longer, tmp_path, 3, lambda done: None))
-    assert len(names) == 3 and indices(tmp_path, names)[-1] < found.frames
-    assert len(caplog.messages) == 1
-    assert "cut.mkv is damaged: the first " in caplog.text and "of its 10.0 seconds" in caplog.text
+    names = list(extract_frames(longer, tmp_path, 3, progress))
+    assert len(names) == 3 and shown(tmp_path, names)[-1] < found.frames
+    (note,) = progress.notes
+    assert "cut.mkv is damaged: the first " in note and "of its 10.0 seconds" in note
 
 
 def test_damage_in_the_middle(video: Path, tmp_path: Path) -> None:
@@ -158,21 +159,26 @@ def test_damage_in_the_middle(video: Path, tmp_path: Path) -> None:
     assert len(extract(damaged, tmp_path, 6)) >= 3
 
 
-def test_a_recording_without_its_index(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", frames())
-    path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(SplatsegError, match=r"a\.mp4 cannot be read as a video.*lack its index"):
-        open_video(path)
+def test_damage_everywhere(video: Path, tmp_path: Path) -> None:
+    found = open_video(video)
+    few = Video(write_video(tmp_path / "b.mkv", frames()[:2]), found.frames, 2.0, 2.0)
+    with pytest.raises(SplatsegError, match=r"b\.mkv is damaged: 1 of its frames can be read"):
+        extract_frames(few, tmp_path, 6)
 
 
 def test_files_that_are_no_video(tmp_path: Path) -> None:
     text, photo = tmp_path / "a.txt", tmp_path / "a.png"
     text.write_text("not a video\n")
     Image.new("RGB", (32, 24)).save(photo)
-    with pytest.raises(SplatsegError, match=r"a\.txt cannot be read as a video"):
-        open_video(text)
-    with pytest.raises(SplatsegError, match=r"a\.png is a video of 1 frames; expected a video"):
-        open_video(photo)
+    without_index = write_video(tmp_path / "a.mp4", frames())
+    without_index.write_bytes(without_index.read_bytes()[:5000])
+    for path, sentence in (
+        (text, r"a\.txt cannot be read as a video"),
+        (photo, r"a\.png is a video of 1 frames; expected a video"),
+        (without_index, r"a\.mp4 cannot be read as a video.*lack its index"),
+    ):
+        with pytest.raises(SplatsegError, match=sentence):
+            open_video(path)
 
 
 @pytest.mark.skipif(
@@ -184,9 +190,9 @@ def test_rotated_videos_become_upright(rotation: int, corner: int, tmp_path: Pat
     image[:24, :24] = 255  # the top left corner as stored
     path = write_video(tmp_path / "a.mp4", [image] * 4, rotation)
     names = extract(path, tmp_path, 3)
-    shown = np.asarray(Image.open(tmp_path / "images" / names[0]).convert("L"))
-    assert shown.shape == ((48, 64) if rotation == 180 else (64, 48))
-    corners = shown[[4, 4, -4, -4], [4, -4, 4, -4]] > 128
+    upright = np.asarray(Image.open(tmp_path / "images" / names[0]).convert("L"))
+    assert upright.shape == ((48, 64) if rotation == 180 else (64, 48))
+    corners = upright[[4, 4, -4, -4], [4, -4, 4, -4]] > 128
     assert corners.tolist().index(True) == corner and corners.sum() == 1
 
 
@@ -194,10 +200,3 @@ def test_without_pyav(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(SplatsegError, match=r"needs PyAV: pip install splatseg\[video\]"):
         open_video(video)
-
-
-def test_the_state_says_what_was_extracted(video: Path, tmp_path: Path) -> None:
-    names = extract(video, tmp_path, 6)
-    state = json.loads((tmp_path / ".splatseg" / "video.json").read_bytes())
-    stat = video.stat()
-    assert state == {"video": [stat.st_size, stat.st_mtime_ns], "count": 6, "frames": names}

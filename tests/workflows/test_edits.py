@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from builders.recorder import Recorder
+from builders.progress import Recorder
 from PIL import Image
 
 from splatseg.errors import SplatsegError
@@ -167,5 +167,4 @@ def test_a_removal_tells_how_far_it_is(labeled: Path, tmp_path: Path) -> None:
     progress = Recorder()
     edit_scene(labeled, tmp_path / "new", Remove(), objects=[1], progress=progress)
     stages = {"silhouettes": 8, "depth maps": 8, "unobserved regions": 10}
-    expected = {stage: [(done, n) for done in range(1, n + 1)] for stage, n in stages.items()}
-    assert progress.stages == expected
+    assert progress.updates == [(s, done, n) for s, n in stages.items() for done in range(1, n + 1)]

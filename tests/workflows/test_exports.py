@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from builders.recorder import Recorder
+from builders.progress import Recorder
 from PIL import Image
 from pycocotools.coco import COCO
 
@@ -96,7 +96,7 @@ def test_meshes_of_a_pick_and_of_each_object(labeled: Path, balls, tmp_path: Pat
     pytest.importorskip("skimage")
     progress = Recorder()
     export(labeled, tmp_path / "ball.glb", selections=["ball"], progress=progress)
-    assert set(progress.stages) == {"fusing depth"}
+    assert progress.stages == ["fusing depth"]
     mesh = trimesh.load(tmp_path / "ball.glb", force="mesh")
     center, radius = balls[1]
     assert np.linalg.norm(mesh.bounds.mean(axis=0) - center) < 0.3 * radius
@@ -112,7 +112,7 @@ def test_meshes_of_a_pick_and_of_each_object(labeled: Path, balls, tmp_path: Pat
     result = export(faint, tmp_path / "meshes", objects=[1, 2], **meshes)
     assert [path.name for path in (tmp_path / "meshes").iterdir()] == ["2.glb"]
     assert result.objects is not None and [row.id for row in result.objects] == [2]
-    assert progress.stages == {"objects": [(1, 2), (2, 2)]}
+    assert progress.updates == [("objects", 1, 2), ("objects", 2, 2)]
     assert "1.glb is left out: " in progress.notes[0]
     with pytest.raises(SplatsegError, match="no object could be written as mesh"):
         export(faint, tmp_path / "none", objects=[1], **meshes)
@@ -122,7 +122,7 @@ def test_meshes_of_a_pick_and_of_each_object(labeled: Path, balls, tmp_path: Pat
 def test_masks_in_the_photos(labeled: Path, synthetic, capture_copy: Path, tmp_path: Path) -> None:
     progress = Recorder()
     maps = export(labeled, tmp_path / "maps", format="label-maps", progress=progress)
-    assert progress.stages == {"masks": [(n, 10) for n in range(1, 11)]}
+    assert progress.updates == [("masks", n, 10) for n in range(1, 11)]
     assert maps.to_json()["things"][0] == {"id": 1, "name": "object 1"}
     pick = labeled / "picks" / "ball"
     for name in ("ball", pick, pick / "selection.safetensors"):
@@ -195,7 +195,7 @@ def test_a_video_of_the_scene_or_an_object(
     path = tmp_path / "turn.mp4"
     result = export(labeled, path, **selected, viewpoints=viewpoints, progress=progress)
     assert result.to_json() == {"export": str(path), "format": "video", "views": 3}
-    assert progress.stages == {"video": [(1, 3), (2, 3), (3, 3)]}
+    assert progress.updates == [("video", n, 3) for n in (1, 2, 3)]
     with av.open(str(path)) as video:
         frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
     assert len(frames) == 3 and min(frame.std() for frame in frames) > 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.recorder import Recorder
+from builders.progress import Recorder
 from PIL import Image
 
 from splatseg.errors import SplatsegError
@@ -55,7 +55,7 @@ def test_frames_are_chosen(frames: FrameSet, views: int, labeled: Path, tmp_path
     kinds = {"frames": frames, "kinds": ["color", "color"]}
     result = render_views(labeled, tmp_path / "out", **kinds, progress=progress)
     assert result.views == views == len(list((tmp_path / "out" / "color").iterdir()))
-    assert progress.stages == {"rendering": [(n, views) for n in range(1, views + 1)]}
+    assert progress.updates == [("rendering", n, views) for n in range(1, views + 1)]
     with Image.open(result.montage) as montage:
         assert min(views, 5) * 300 < montage.height < min(views, 5) * 300 + 80
 

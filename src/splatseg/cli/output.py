@@ -118,7 +118,7 @@ class ProgressBar:
         self._began = self._printed = time.monotonic()
 
     def update(
-        self, stage: str, done: int, total: int, details: Mapping[str, float] | None = None
+        self, stage: str, done: int, total: int, details: Mapping[str, int | float] | None = None
     ) -> None:
         """See `Progress.update`; the time left is that of the stage."""
         now = time.monotonic()
@@ -163,5 +163,5 @@ def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _figure(value: float) -> str:
+def _figure(value: int | float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4g}"

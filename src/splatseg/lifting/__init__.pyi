@@ -1,6 +1,5 @@
 from .config import STAGES as STAGES
 from .config import LiftConfig as LiftConfig
 from .pipeline import Lifted as Lifted
-from .pipeline import Report as Report
 from .pipeline import lift as lift
 from .views import SegmentedView as SegmentedView

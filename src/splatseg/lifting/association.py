@@ -4,7 +4,7 @@ A Gaussian lies in a mask if most of its blending weight in that view falls on p
 Segments are numbered through, view after view.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.lifting.views import SegmentedView
+from splatseg.progress import SILENT, Progress
 from splatseg.render import ProjectedGaussians, backproject, project
 from splatseg.render.labels import CHANNELS_AT_ONCE
 
@@ -44,13 +45,13 @@ class MaskAssociation:
 def association(
     gaussians: Gaussians,
     views: Sequence[SegmentedView],
-    report: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = SILENT,
 ) -> MaskAssociation:
-    """Splat the masks of all views onto the Gaussians; `report(done, total)` counts views."""
+    """Backproject the masks of all views onto the Gaussians; stage "lifting masks"."""
     inside, visible, shares, numbers, owners = [], [], [], [], []
     total = np.zeros(len(gaussians), dtype=np.float32)
     for index, view in enumerate(views):
-        report(index, len(views))
+        progress.update("lifting masks", index, len(views))
         pixels = view.pixels()
         kept = (pixels >= MIN_PIXELS).nonzero()[:, 0]
         weights = backproject_segments(project(gaussians, view.frame.camera), view, kept)

@@ -7,7 +7,7 @@ depth jumps, or meets it in a concave edge; parts go on smoothly or meet in a co
 as in Stein et al., Object Partitioning using Local Convexity, CVPR 2014).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor
 from splatseg.capture import Frame
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.progress import SILENT, Progress
 from splatseg.render import project, rasterize
 from splatseg.render.labels import CHANNELS_AT_ONCE
 
@@ -50,7 +51,7 @@ def part_whole_scores(
     frames: Sequence[Frame],
     things: Bool[np.ndarray, "n k"],
     pairs: Sequence[tuple[int, int]],
-    report: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = SILENT,
 ) -> Float64[np.ndarray, " p"]:
     """For each (whole, part) of `things`: how much their shared outline parts them, in [0, 1].
 
@@ -59,7 +60,7 @@ def part_whole_scores(
     counts = np.zeros((len(pairs), 3))
     columns = torch.from_numpy(things).to(gaussians.means.device)
     for index, frame in enumerate(frames):
-        report(index, len(frames))
+        progress.update("finding objects", index, len(frames))
         masks, depth = _render(gaussians, frame, columns)
         surface = surface_of(depth, frame.camera)
         for row, (whole, part) in enumerate(pairs):

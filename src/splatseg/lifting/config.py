@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from splatseg.errors import check_setting
+
 STAGES = ("lifting masks", "finding objects", "matching masks", "training features")
+"""The stages of lifting, as progress has them."""
 
 
 @dataclass(frozen=True)
@@ -21,3 +24,10 @@ class LiftConfig:
     """Of the softmax over the objects' prototypes."""
     learning_rate: float = 0.02
     """Adam's at the first step; it falls to 0."""
+
+    def __post_init__(self) -> None:
+        check_setting("lift.steps", self.steps, self.steps >= 0, "0 or more")
+        check_setting("lift.max_masks", self.max_masks, self.max_masks >= 1, "at least 1")
+        check_setting("lift.max_views", self.max_views, self.max_views >= 1, "at least 1")
+        check_setting("lift.samples", self.samples, self.samples >= 1, "at least 1")
+        check_setting("lift.temperature", self.temperature, self.temperature > 0, "above 0")

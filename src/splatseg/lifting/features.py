@@ -7,7 +7,7 @@ pixel's label under the softmax of its cosines. Where two objects blend, the cos
 through 0.7 about where both have the same weight, so Eq. 6's mask ends at the edge.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from splatseg.capture import Frame
 from splatseg.engine.adam import Moments, adam_steps
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.lifting.pseudo_labels import UNKNOWN
+from splatseg.progress import SILENT, Progress
 from splatseg.render import project, rasterize
 
 SPREAD_STEPS = 300
@@ -68,7 +69,7 @@ def train_features(
     temperature: float,
     learning_rate: float,
     generator: torch.Generator,
-    report: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = SILENT,
 ) -> Float[Tensor, "n columns"]:
     """`features` after `steps` of Adam, each on `samples` pixels of one view with a known label.
 
@@ -85,7 +86,7 @@ def train_features(
     asked = [index for index, pixels in enumerate(known) if len(pixels) > 0]
     order: list[int] = []
     for step in range(steps if asked else 0):
-        report(step, steps)
+        progress.update("training features", step, steps)
         if not order:
             order = torch.randperm(len(asked), generator=generator).tolist()
         index = asked[order.pop()]

@@ -1,6 +1,6 @@
 """All of lifting, from the masks to the features."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +20,8 @@ from splatseg.lifting.pseudo_labels import object_masks, pseudo_label_map
 from splatseg.lifting.tracks import MIN_VIEWS, find_tracks
 from splatseg.lifting.views import SegmentedView
 from splatseg.masks.config import Level
+from splatseg.progress import SILENT, Progress
 
-Report = Callable[[str, int, int], None]
 BORDER_VIEWS = 64  # views that the geometry between things is looked at in
 
 
@@ -42,12 +42,12 @@ def lift(
     config: LiftConfig,
     dimensions: int,
     generator: torch.Generator,
-    report: Report = lambda stage, done, total: None,
+    progress: Progress = SILENT,
 ) -> dict[Level, Lifted]:
     """Features of `dimensions` for a scene whose geometry is done; nothing else changes.
 
     Finer levels than `whole` are there if views agree on parts of objects.
-    `report(stage, done, total)` is told how far each of STAGES is.
+    The stages of `progress` are STAGES.
 
     Raises:
         SplatsegError: too few views, or none that sees the Gaussians.
@@ -57,7 +57,7 @@ def lift(
             f"{len(views)} training photos have masks",
             expected=f"at least {MIN_VIEWS}, for what counts is what views agree on",
         )
-    found = association(gaussians, views, lambda *at: report("lifting masks", *at))
+    found = association(gaussians, views, progress)
     if not found.visible.any():
         raise SplatsegError(
             "no training photo sees any of the Gaussians",
@@ -70,9 +70,7 @@ def lift(
     levels = find_objects(
         find_tracks(found),
         found,
-        lambda things, pairs: part_whole_scores(
-            gaussians, spread, things, pairs, lambda *at: report("finding objects", *at)
-        ),
+        lambda things, pairs: part_whole_scores(gaussians, spread, things, pairs, progress),
     )
     prototypes = [
         spread_prototypes(len(objects.tracks) + 1, dimensions, generator).to(gaussians.means.device)
@@ -88,14 +86,14 @@ def lift(
         gaussians,
         torch.cat([rows[ids] for rows, ids in zip(prototypes, labels, strict=True)], dim=1),
         [view.frame for view in views],
-        _pseudo_labels(gaussians, views, labels, masks, report),
+        _pseudo_labels(gaussians, views, labels, masks, progress),
         prototypes,
         steps=config.steps,
         samples=config.samples,
         temperature=config.temperature,
         learning_rate=config.learning_rate,
         generator=generator,
-        report=lambda *at: report("training features", *at),
+        progress=progress,
     )
     at_levels = zip(features.split(dimensions, dim=1), labels, prototypes, strict=True)
     return {level: Lifted(*of_level) for level, of_level in zip(levels, at_levels, strict=True)}
@@ -106,12 +104,12 @@ def _pseudo_labels(
     views: Sequence[SegmentedView],
     labels: Sequence[Int[Tensor, " n"]],
     masks: Sequence[Sequence[Sequence[tuple[int, int]]]],
-    report: Report,
+    progress: Progress,
 ) -> list[Int[Tensor, "l h w"]]:
     """Each view's label maps at all levels; `masks[level][view]` are the view's (object, mask)."""
     pseudo_labels = []
     for index, view in enumerate(views):
-        report("matching masks", index, len(views))
+        progress.update("matching masks", index, len(views))
         maps = [
             pseudo_label_map(gaussians, ids, view, of_level[index])
             for ids, of_level in zip(labels, masks, strict=True)

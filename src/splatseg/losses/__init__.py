@@ -1,4 +1,4 @@
-"""Losses: pure functions of tensors."""
+"""Losses: pure functions of tensors, and the terms of the total loss that they make."""
 
 import lazy_loader
 

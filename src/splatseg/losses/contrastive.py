@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from splatseg.losses.config import Temperature
+from splatseg.losses.term import LossInputs, LossTerm
+from splatseg.render import rasterize
 
 MIN_PIXELS = 100  # the paper keeps segments with more pixels than this
 COUNT_OFFSET = 100.0  # epsilon in phi: keeps the logarithm away from 0 for small segments
@@ -48,6 +50,39 @@ def contrastive_loss(
         return features.sum() * 0.0
     loss: Tensor = _ContrastiveSum.apply(features, segments, count, temperature)
     return loss / count
+
+
+def contrastive_term(
+    *,
+    weight: float,
+    interval: int,
+    temperature: Temperature = "code",
+    min_pixels: int = MIN_PIXELS,
+    to_geometry: bool = True,
+    to_density: bool = True,
+) -> LossTerm:
+    """Eq. 3 on rendered features; 0 for a frame without masks."""
+
+    def evaluate(inputs: LossInputs) -> Float[Tensor, ""]:
+        labels = inputs.observations.labels(inputs.frame)
+        if labels is None:
+            return inputs.gaussians.features.new_zeros(())
+        features = rasterize(inputs.projected, inputs.gaussians.features).image
+        return contrastive_loss(
+            features.flatten(0, 1),
+            labels.flatten().to(features.device),
+            temperature=temperature,
+            min_pixels=min_pixels,
+        )
+
+    return LossTerm(
+        "contrastive",
+        evaluate,
+        weight=weight,
+        interval=interval,
+        to_geometry=to_geometry,
+        to_density=to_density,
+    )
 
 
 def usable_segments(labels: Int[Tensor, " p"], min_pixels: int) -> tuple[Int[Tensor, " p"], int]:

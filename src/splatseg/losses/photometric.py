@@ -12,6 +12,8 @@ from torch import Tensor
 
 from splatseg.engine import library
 from splatseg.engine.photometric import FusedPhotometric
+from splatseg.losses.term import LossInputs, LossTerm
+from splatseg.render import rasterize
 
 SSIM_WEIGHT = 0.2  # 3DGS's lambda
 WINDOW_RADIUS = 5
@@ -49,3 +51,14 @@ def rendering_loss(
         return FusedPhotometric.apply(image, reference, ssim_weight)
     l1 = (image - reference).abs().mean()
     return (1 - ssim_weight) * l1 + ssim_weight * (1 - ssim(image, reference))
+
+
+def photometric_term(ssim_weight: float = SSIM_WEIGHT) -> LossTerm:
+    """The rendering loss of the frame's photo, in every iteration."""
+
+    def evaluate(inputs: LossInputs) -> Float[Tensor, ""]:
+        image = rasterize(inputs.projected, inputs.projected.colors).image
+        photo = inputs.observations.photo(inputs.frame).to(image.device)
+        return rendering_loss(image, photo, ssim_weight)
+
+    return LossTerm("photometric", evaluate, reads_features=False)

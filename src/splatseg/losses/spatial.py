@@ -17,6 +17,8 @@ from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
 
+from splatseg.losses.term import LossInputs, LossTerm
+
 ANCHORS = 1000
 NEAR = 2
 FAR = 5
@@ -59,6 +61,36 @@ def spatial_similarity_loss(
         generator=generator,
     )
     return spatial_similarity(features, neighbors, lambda_near=lambda_near, lambda_far=lambda_far)
+
+
+def spatial_term(
+    *,
+    near_weight: float = LAMBDA_NEAR,
+    far_weight: float = LAMBDA_FAR,
+    interval: int,
+    anchors: int = ANCHORS,
+) -> LossTerm:
+    """Eq. 4 on a sample of Gaussians; only features get its gradient."""
+
+    def evaluate(inputs: LossInputs) -> Float[Tensor, ""]:
+        return spatial_similarity_loss(
+            inputs.gaussians.means,
+            inputs.gaussians.features,
+            anchors=anchors,
+            lambda_near=near_weight,
+            lambda_far=far_weight,
+            generator=inputs.generator("spatial"),
+        )
+
+    is_on = near_weight > 0 or far_weight > 0
+    return LossTerm(
+        "spatial",
+        evaluate,
+        weight=1.0 if is_on else 0.0,
+        interval=interval,
+        to_geometry=False,
+        to_density=False,
+    )
 
 
 def spatial_similarity(

@@ -1,7 +1,7 @@
 """Which mask files of a set splatseg made itself, and with what: so that a run can go on.
 
-A maker is a flat dict, the model and its settings. It is in every file, so one set holds the masks
-of one maker, and what another program made is never written over.
+A provenance is a flat dict, the model and its settings. It is in every file. A set holds masks of
+one provenance, and what another program made is never written over.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,10 @@ from splatseg.files import read_json
 from splatseg.masks.files import EXPECTED_JSON, PROVENANCE, SUFFIXES, parse_sa1b
 
 Provenance = Mapping[str, Any]
+
+
+class OtherProgramsMasks(SplatsegError):
+    """A set holds a mask file that splatseg did not make."""
 
 
 class MadeFile(NamedTuple):
@@ -27,7 +31,10 @@ class MadeFile(NamedTuple):
 def provenance_files(folder: Path) -> dict[str, MadeFile]:
     """The mask files of a set by frame; none where there is no such folder.
 
-    Refuses a set with a whole file that another program made. Hidden files are passed over.
+    Hidden files are passed over.
+
+    Raises:
+        OtherProgramsMasks: a whole file in the set was made by another program, or imported.
     """
     paths = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
     return {
@@ -38,7 +45,7 @@ def provenance_files(folder: Path) -> dict[str, MadeFile]:
 
 
 def finished(files: Mapping[str, MadeFile], provenance: Provenance, folder: Path) -> dict[str, int]:
-    """The number of masks by frame, for the whole files; refuses those of another maker."""
+    """The number of masks by frame, for the whole files; refuses those of another provenance."""
     whole = {frame: file for frame, file in files.items() if file.provenance is not None}
     for file in whole.values():
         found = file.provenance or {}
@@ -71,8 +78,8 @@ def _made_file(path: Path, folder: Path) -> MadeFile:
         return MadeFile(path, None, 0)
 
 
-def _foreign(path: Path, folder: Path) -> SplatsegError:
-    return SplatsegError(
+def _foreign(path: Path, folder: Path) -> OtherProgramsMasks:
+    return OtherProgramsMasks(
         f"{folder} holds {path.relative_to(folder).as_posix()}, which splatseg did not make",
         remedy="give the new masks a set of their own with `name`",
     )

@@ -1,9 +1,10 @@
 """What a set of masks looks like in figures, and which photos' masks look broken.
 
-Shares are fractions in [0, 1]. A photo without masks has only zeros, and so has a set without.
+Fractions are in [0, 1]; a mask's share is its fraction of the photo's pixels. A photo without
+masks has only zeros, and so has a set without.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, median, median_low
 from typing import Any, Literal
@@ -13,9 +14,11 @@ import numpy as np
 from splatseg.errors import SplatsegError
 from splatseg.masks.mask_set import MaskSet
 from splatseg.masks.segments import Segments
+from splatseg.progress import SILENT, Progress
 
-# A photo with fewer masks than this share of the set's median has few. Views of one scene differ:
-# down to half of the median in the captures that this was tried on, three quarters with real masks.
+# A photo with fewer masks than this fraction of the set's median has few. Views of one scene
+# differ: down to half of the median in the captures that this was tried on, three quarters with
+# real masks.
 FEW_MASKS = 0.4
 # The same for covered pixels. A photo may do without its largest masks, wall and table: 0.44 of the
 # median with real masks, 0.21 with simulated ones, objects covered all the same.
@@ -34,7 +37,7 @@ class PhotoStatistics:
     frame: str
     masks: int
     coverage: float
-    """Share of the pixels in any mask."""
+    """Fraction of the pixels in any mask."""
     mean_depth: float
     """Masks that contain a mask, on average."""
     max_depth: int
@@ -42,7 +45,7 @@ class PhotoStatistics:
     """Half of the masks have less of the photo than this."""
     smallest_share: float
     wholes: float
-    """Share of the masks that are wholes; with parts and subparts 1."""
+    """Fraction of the masks that are wholes; with parts and subparts 1."""
     parts: float
     subparts: float
 
@@ -117,9 +120,9 @@ _COLUMNS = {
 def mask_statistics(
     masks: MaskSet,
     photo_sizes: Mapping[str, tuple[int, int]],
-    report: Callable[[int], None] = lambda done: None,
+    progress: Progress = SILENT,
 ) -> SetStatistics:
-    """Read the masks of the photos in `photo_sizes`, one at a time; `report` hears how many.
+    """Read the masks of the photos in `photo_sizes`, one at a time, and compute their figures.
 
     A file that cannot be read, or is of another shape than its photo, is a flag and stops nothing.
     Sizes are (width, height); name only photos that are to have masks.
@@ -135,7 +138,7 @@ def mask_statistics(
                 photos.append(photo_statistics(frame, segments))
         except SplatsegError as error:
             flags.append(Flag(frame, "refused", f"{frame}: {error}"))
-        report(done)
+        progress.update("reading masks", done, len(photo_sizes))
     flags += flag_photos(photos)
     place = {frame: index for index, frame in enumerate([None, *photo_sizes])}
     return SetStatistics(tuple(photos), tuple(sorted(flags, key=lambda flag: place[flag.frame])))

@@ -11,6 +11,7 @@ from typing import Any
 
 from splatseg.errors import SplatsegError
 from splatseg.files import read_json
+from splatseg.progress import SILENT, Progress
 
 CONFIG = "config.json"
 WEIGHTS = "model*.safetensors"
@@ -26,10 +27,20 @@ def import_transformers() -> Any:
     return transformers
 
 
-def fetch(model: str, files: Sequence[str], is_whole: Callable[[Path], bool], example: str) -> Path:
+def fetch(
+    model: str,
+    files: Sequence[str],
+    is_whole: Callable[[Path], bool],
+    example: str,
+    progress: Progress = SILENT,
+) -> Path:
     """The folder with `files` of a model of the hub: from its cache, else downloaded into it.
 
-    `is_whole` tells whether what the cache has is all that is needed.
+    `is_whole` tells whether what the cache has is all that is needed. A download is noted.
+
+    Raises:
+        SplatsegError: there is no such model, its license was not accepted, or the hub cannot be
+            reached.
     """
     try:
         from huggingface_hub import errors, snapshot_download
@@ -41,6 +52,7 @@ def fetch(model: str, files: Sequence[str], is_whole: Callable[[Path], bool], ex
             folder = snapshot_download(model, allow_patterns=patterns, local_files_only=True)
             if is_whole(Path(folder)):
                 return Path(folder)
+        progress.note(f"{model} is downloaded from the Hugging Face hub")
         return Path(snapshot_download(model, allow_patterns=patterns))
     except errors.GatedRepoError as error:
         raise SplatsegError(
@@ -82,16 +94,16 @@ def load_model(kind: Any, folder: Path) -> Any:
         "can run code)"
     )
     with loading(folder, expected):
-        model, report = kind.from_pretrained(
+        model, found = kind.from_pretrained(
             folder,
             use_safetensors=True,
             local_files_only=True,
-            ignore_mismatched_sizes=True,  # they are reported instead, and refused below
+            ignore_mismatched_sizes=True,  # they are listed instead, and refused below
             output_loading_info=True,
         )
     # transformers 4 gives the names of those of another size, 5 their sizes too.
-    of_other_sizes = (k if isinstance(k, str) else k[0] for k in report["mismatched_keys"])
-    wrong = sorted({*report["missing_keys"], *of_other_sizes})
+    of_other_sizes = (k if isinstance(k, str) else k[0] for k in found["mismatched_keys"])
+    wrong = sorted({*found["missing_keys"], *of_other_sizes})
     if wrong:
         raise SplatsegError(
             f"{len(wrong)} of the model's weights are missing in {folder} or have another size "

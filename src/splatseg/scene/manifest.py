@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.files import read_json, write_bytes
 from splatseg.masks.config import Level
+from splatseg.version import __version__
 
 FORMAT = "splatseg scene"
 SCHEMA = 1  # goes up when an older splatseg could not read, or would misread, what is written
@@ -34,7 +34,7 @@ class Manifest:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write `manifest` as JSON, with the format's name and the versions."""
-    header = {"format": FORMAT, "schema": SCHEMA, "splatseg": _version()}
+    header = {"format": FORMAT, "schema": SCHEMA, "splatseg": __version__}
     body = vars(manifest) | {"frames": [frame.to_json() for frame in manifest.frames]}
     text = json.dumps(header | body, indent=1, ensure_ascii=False, allow_nan=False)
     write_bytes(path, text.encode())
@@ -71,10 +71,3 @@ def _refuse_newer(path: Path, schema: int) -> None:
             f"{path} was written by a newer splatseg (schema {schema}, this one reads up to "
             f"{SCHEMA}): update splatseg"
         )
-
-
-def _version() -> str:
-    try:
-        return metadata.version("splatseg")
-    except metadata.PackageNotFoundError:  # run from its sources, without an installation
-        return "unknown"

@@ -5,11 +5,10 @@ before `img10`). A copy carries the modification time of its original: one with 
 made again.
 """
 
-import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from splatseg.capture.frame import PHOTO_FOLDER, frame_name
@@ -23,13 +22,13 @@ from splatseg.capture.photo import (
 )
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_file
+from splatseg.progress import SILENT, Progress
 
 LOSSLESS_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp"})
 CONVERTED_SUFFIXES = HEIC_SUFFIXES | {".webp"}  # pycolmap cannot read them
 PHOTO_SUFFIXES = LOSSLESS_SUFFIXES | CONVERTED_SUFFIXES | {".jpg", ".jpeg"}
+STAGE = "reading photos"
 MIN_PHOTOS = 3  # from two views a wrong match cannot be told from a right one
-
-logger = logging.getLogger(__name__)
 
 
 def default_capture(source: Path) -> Path:
@@ -81,13 +80,16 @@ def find_photos(source: Path, root: Path) -> list[Path]:
 
 
 def gather(
-    source: Path, root: Path, found: Sequence[Path], report: Callable[[int], None]
+    source: Path, root: Path, found: Sequence[Path], progress: Progress = SILENT
 ) -> tuple[str, ...]:
     """Bring what `find_photos` found into `images/`: the photos' names.
 
     Plain photos are copied as they are; of others, upright 8-bit RGB versions are made. Files that
-    cannot be read are logged and left out. Refused are photos that would be the same frame, and
-    fewer than three. `report` is told how many are done.
+    cannot be read are left out, with a note.
+
+    Raises:
+        SplatsegError: two photos would be the same frame, fewer than three can be read, or a
+            format cannot be read here.
     """
     in_place = is_in_place(source, root)
     folder = root / PHOTO_FOLDER if in_place else _photo_folder(source, root)
@@ -95,12 +97,13 @@ def gather(
     names: dict[str, str] = {}
     unreadable = []
     for done, path in enumerate(found):
-        report(done)
+        progress.update(STAGE, done, len(found))
         try:
             names[_checked(path, folder) if in_place else _copied(path, folder, root)] = path.name
         except UnreadablePhoto as error:
-            logger.warning("%s; it is left out", error)
+            progress.note(f"{error}; it is left out")
             unreadable.append(path)
+    progress.update(STAGE, len(found), len(found))
     if len(names) < MIN_PHOTOS:
         broken = f" and {len(unreadable)} that cannot be read" if unreadable else ""
         raise SplatsegError(
@@ -130,8 +133,8 @@ def _check_formats(found: Sequence[Path], folder: Path, in_place: bool) -> None:
     heic = [path for path in found if path.suffix.lower() in HEIC_SUFFIXES]
     if heic and not can_read_heic():
         raise SplatsegError(
-            f"{heic[0]} is one of {len(heic)} HEIC photos, and reading them needs pillow-heif: pip "
-            "install pillow-heif, or export the photos as JPEG"
+            f"{heic[0]} is one of {len(heic)} HEIC photos, and reading them needs pillow-heif",
+            remedy="pip install pillow-heif, or export the photos as JPEG",
         )
     unfit = [path for path in found if path.suffix.lower() in CONVERTED_SUFFIXES]
     if in_place and unfit:
@@ -142,10 +145,10 @@ def _check_formats(found: Sequence[Path], folder: Path, in_place: bool) -> None:
     frames: dict[str, Path] = {}
     for path in found:
         frame = frame_name(path.relative_to(folder).as_posix())
-        twin = frames.setdefault(frame, path)
-        if twin is not path:
+        other = frames.setdefault(frame, path)
+        if other is not path:
             raise SplatsegError(
-                f"{twin} and {path.name} would both be the frame {frame}",
+                f"{other} and {path.name} would both be the frame {frame}",
                 remedy="remove or rename one",
             )
 

@@ -2,7 +2,7 @@
 
 Matching every photo with every other takes time that grows with the square of their number. Beyond
 a few dozen, each photo is matched with its neighbors in the order of names, which for a video or a
-walk show the same things, and with those that look most like it. Likeness is the scalar product of
+walk show the same things, and with those most similar to it. Similarity is the scalar product of
 VLAD vectors (Jégou et al. 2010): of each photo's SIFT descriptors, the summed differences to the
 nearest of a few words, which are learned from the photos themselves.
 """
@@ -15,7 +15,7 @@ from jaxtyping import Float32, UInt8
 
 ALL_PAIRS_UP_TO = 40  # photos: 780 pairs, about what 60 photos have with the limits below
 NEIGHBORS = 5  # after it in the order of names, in the same folder
-ALIKE = 20
+SIMILAR = 20
 """Found 94 % of the pairs that fit together among 272 photos of six scenes, with 9 % of all."""
 WORDS = 64
 SAMPLE = 300  # descriptors of each photo that the words are learned from
@@ -35,11 +35,11 @@ def neighbor_pairs(photos: Sequence[str]) -> set[tuple[int, int]]:
     }
 
 
-def alike_pairs(vectors: Float32[np.ndarray, "n d"]) -> set[tuple[int, int]]:
-    """Pairs (i, j), i < j, of which one is among the most like the other."""
-    likeness = vectors @ vectors.T
-    np.fill_diagonal(likeness, -np.inf)
-    nearest = np.argsort(-likeness, axis=1, kind="stable")[:, : min(ALIKE, len(vectors) - 1)]
+def similar_pairs(vectors: Float32[np.ndarray, "n d"]) -> set[tuple[int, int]]:
+    """Pairs (i, j), i < j, of which one is among the most similar to the other."""
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, -np.inf)
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, : min(SIMILAR, len(vectors) - 1)]
     return {(min(i, j), max(i, j)) for i, row in enumerate(nearest.tolist()) for j in row}
 
 
@@ -62,11 +62,11 @@ def sample_rows(descriptors: UInt8[np.ndarray, "n d"]) -> UInt8[np.ndarray, "m d
 def vlad(
     descriptors: UInt8[np.ndarray, "n d"], words: Float32[np.ndarray, "words d"]
 ) -> Float32[np.ndarray, " words*d"]:
-    """The photo's vector, of length 1, or 0 without descriptors."""
+    """The photo's VLAD vector, of length 1, or 0 without descriptors."""
     rows = descriptors.astype(np.float32)
     nearest = np.argmax(2 * rows @ words.T - np.sum(words**2, axis=1), axis=1)
     sums = np.zeros_like(words)
     np.add.at(sums, nearest, rows - words[nearest])
-    # Each word counts alike, so that a texture that fills the photo does not outweigh the rest.
+    # Words have the same weight, so that a texture that fills the photo does not outweigh the rest.
     sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), MIN_LENGTH)
     return sums.ravel() / max(float(np.linalg.norm(sums)), MIN_LENGTH)

@@ -1,8 +1,8 @@
 """Poses and sparse points for photos that have none, through pycolmap.
 
-`prepare`, `find_features`, `choose_pairs`, `match`, `find_poses` and `write_model` follow each
-other. What they find is kept in `.splatseg/reconstruction/` of the capture: a COLMAP database, and
-the photos that it is about, by size and modification time. An interrupted step goes on where it
+`prepare`, `find_features`, `choose_pairs`, `match_pairs`, `find_poses` and `write_model` follow
+each other. What they find is kept in `.splatseg/reconstruction/` of the capture: a COLMAP database,
+and the photos that it is about, by size and modification time. An interrupted step goes on where it
 was; when photos are added, replaced or removed, what is known of the others is kept.
 
 A photo's id in a database is its place among the photos, from 1. All seeds are 0. Scales of
@@ -11,13 +11,13 @@ features are in pixels of the photo once its longest side is at most LONGEST_SID
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pycolmap
@@ -27,18 +27,17 @@ from splatseg.capture.frame import PHOTO_FOLDER
 from splatseg.capture.photo import lens_tags, photo_size
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder
+from splatseg.progress import SILENT, Progress
+from splatseg.sfm.config import CameraSharing
 from splatseg.sfm.gather import MIN_PHOTOS
 from splatseg.sfm.pairs import (
     ALL_PAIRS_UP_TO,
-    alike_pairs,
     learn_words,
     neighbor_pairs,
     sample_rows,
+    similar_pairs,
     vlad,
 )
-
-CameraSharing = Literal["auto", "folder", "photo"]
-"""Which photos one camera took: those of one size and EXIF lens, of one folder, or each alone."""
 
 WORK_FOLDER = Path(".splatseg", "reconstruction")
 MODEL_FOLDER = Path("sparse", "0")
@@ -48,7 +47,7 @@ RECORD_FILE = "capture.json"
 LONGEST_SIDE = 1600  # SIFT doubles it, and takes about 0.45 GB a thread then
 FEATURES = 4096
 MAX_FEATURE_THREADS = 4  # for the memory
-PHOTOS_PER_THREAD = 2  # between reports of progress
+PHOTOS_PER_THREAD = 2  # between updates of progress
 PAIRS_PER_THREAD = 32  # likewise
 MIN_INLIERS = 15  # COLMAP's: with fewer a pair is not verified
 
@@ -66,8 +65,6 @@ DEFAULT_FOCAL = 1.2  # times the longest side, COLMAP's guess where EXIF tells n
 T = TypeVar("T")
 Pair = tuple[int, int]
 """Two photos' ids, the smaller first."""
-Report = Callable[[int], None]
-"""Told how much of a step is done."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +125,9 @@ def prepare(root: Path, photos: Sequence[str], sharing: CameraSharing, threads: 
     """Make the database for these photos, with all that an earlier one knows of them."""
     if not hasattr(pycolmap, "match_image_pairs"):
         raise SplatsegError(
-            f"finding poses needs pycolmap 4 or later, but {pycolmap.__version__} is installed: "
-            "pip install -U pycolmap"
+            f"pycolmap {pycolmap.__version__} is installed",
+            expected="pycolmap 4 or later, to find poses",
+            remedy="pip install -U pycolmap",
         )
     state = state_of(root, photos, sharing)
     work = Work(root, state, threads)
@@ -153,8 +151,8 @@ def without_features(work: Work) -> list[str]:
         return [photo for i, photo in enumerate(work.photos, 1) if not _has_features(database, i)]
 
 
-def find_features(work: Work, photos: Sequence[str], report: Report) -> None:
-    """SIFT features of these photos."""
+def find_features(work: Work, photos: Sequence[str], progress: Progress = SILENT) -> None:
+    """Find the SIFT features of these photos."""
     with _opened(work) as database:
         _name_images(database, work.photos)
     options = pycolmap.FeatureExtractionOptions()
@@ -162,7 +160,9 @@ def find_features(work: Work, photos: Sequence[str], report: Report) -> None:
     options.max_image_size = LONGEST_SIDE
     options.sift.max_num_features = FEATURES
     with _pycolmap(work):
-        for block in _blocks(photos, PHOTOS_PER_THREAD * options.num_threads, report):
+        for block in _blocks(
+            photos, PHOTOS_PER_THREAD * options.num_threads, progress, "finding features"
+        ):
             pycolmap.extract_features(
                 work.database,
                 work.root / PHOTO_FOLDER,
@@ -173,14 +173,14 @@ def find_features(work: Work, photos: Sequence[str], report: Report) -> None:
 
 
 def choose_pairs(work: Work) -> list[Pair]:
-    """The pairs of photos to match, as ids: all of a few photos, else neighbors and lookalikes."""
+    """The pairs of photos to match, as ids: all of a few photos, else neighbors and similar."""
     count = len(work.photos)
     if count <= ALL_PAIRS_UP_TO:
         return list(combinations(range(1, count + 1), 2))
     with _opened(work) as database:
         words = learn_words([sample_rows(_descriptors(database, i + 1)) for i in range(count)])
         vectors = np.stack([vlad(_descriptors(database, i + 1), words) for i in range(count)])
-    chosen = neighbor_pairs(work.photos) | alike_pairs(vectors)
+    chosen = neighbor_pairs(work.photos) | similar_pairs(vectors)
     return sorted((i + 1, j + 1) for i, j in chosen)
 
 
@@ -190,8 +190,8 @@ def without_matches(work: Work, pairs: Sequence[Pair]) -> list[Pair]:
         return [pair for pair in pairs if not _is_matched(database, *pair)]
 
 
-def match(work: Work, pairs: Sequence[Pair], report: Report) -> None:
-    """Match and verify these pairs."""
+def match_pairs(work: Work, pairs: Sequence[Pair], progress: Progress = SILENT) -> None:
+    """Match the features of these pairs, and verify the matches."""
     with _opened(work) as database:
         # A list of pairs has names between spaces, which photos' own names may contain.
         _name_images(database, [str(i) for i in range(1, len(work.photos) + 1)])
@@ -201,7 +201,7 @@ def match(work: Work, pairs: Sequence[Pair], report: Report) -> None:
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = 0
     with _pycolmap(work):
-        for block in _blocks(pairs, PAIRS_PER_THREAD * work.threads, report):
+        for block in _blocks(pairs, PAIRS_PER_THREAD * work.threads, progress, "matching pairs"):
             (work.folder / PAIR_FILE).write_text("".join(f"{i} {j}\n" for i, j in block))
             pycolmap.match_image_pairs(
                 work.database,
@@ -212,15 +212,18 @@ def match(work: Work, pairs: Sequence[Pair], report: Report) -> None:
             )
 
 
-def find_poses(work: Work, pairs: Sequence[Pair], report: Report) -> Reconstruction:
-    """The model that places most photos, from those of `pairs` that agree in coarse features.
+def find_poses(work: Work, pairs: Sequence[Pair], progress: Progress = SILENT) -> Reconstruction:
+    """Find the model that places most photos, from those of `pairs` that agree in coarse features.
 
     If these place less than half of the photos, in whatever models, all verified pairs are tried.
+
+    Raises:
+        SplatsegError: no model places three photos or more.
     """
     coarse = _coarse_matches(work, pairs)
-    models = _map(work, [pair for pair in coarse if coarse[pair] >= MIN_COARSE_MATCHES], report)
+    models = _map(work, [pair for pair in coarse if coarse[pair] >= MIN_COARSE_MATCHES], progress)
     if sum(map(_size, models)) < FEW * len(work.photos):
-        retried = _map(work, list(coarse), report)
+        retried = _map(work, list(coarse), progress)
         models = max(models, retried, key=lambda tried: _size(tried[0]) if tried else 0)
     if not models:
         raise SplatsegError(
@@ -340,7 +343,7 @@ def _is_coarse(database: pycolmap.Database, image_id: int) -> Bool[np.ndarray, "
     return scales >= COARSE_PIXELS * shrunk
 
 
-def _map(work: Work, pairs: Sequence[Pair], report: Report) -> list[pycolmap.Reconstruction]:
+def _map(work: Work, pairs: Sequence[Pair], progress: Progress) -> list[pycolmap.Reconstruction]:
     """Incremental mapping from these pairs: the models, the largest first."""
     options = pycolmap.IncrementalPipelineOptions()
     options.num_threads = work.threads
@@ -352,8 +355,9 @@ def _map(work: Work, pairs: Sequence[Pair], report: Report) -> list[pycolmap.Rec
     def place(count: int) -> None:
         nonlocal placed
         placed = count
-        report(placed)
+        progress.update("placing photos", placed, len(work.photos))
 
+    place(0)
     with TemporaryDirectory(dir=work.folder) as name, _pycolmap(work):
         folder = Path(name)
         _write_mapping_database(work, folder / DATABASE, pairs)
@@ -411,11 +415,13 @@ def _name_images(database: pycolmap.Database, names: Sequence[str]) -> None:
             database.update_image(image)
 
 
-def _blocks(items: Sequence[T], size: int, report: Report) -> Iterator[Sequence[T]]:
-    """`size` items at a time; reports what has been gone through."""
+def _blocks(items: Sequence[T], size: int, progress: Progress, stage: str) -> Iterator[Sequence[T]]:
+    """Yield `size` items at a time, and update the stage with what has been gone through."""
     for start in range(0, len(items), size):
+        progress.update(stage, start, len(items))
         yield items[start : start + size]
-        report(min(start + size, len(items)))
+    if items:
+        progress.update(stage, len(items), len(items))
 
 
 @contextmanager

@@ -6,9 +6,8 @@ A video that ends early, or is broken in places, gives the frames that can be re
 """
 
 import json
-import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,10 +22,12 @@ from splatseg.capture.frame import PHOTO_FOLDER
 from splatseg.capture.photo import JPEG_QUALITY
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder, write_bytes
+from splatseg.progress import SILENT, Progress
 from splatseg.sfm.gather import MIN_PHOTOS
 
 FRAMES_PER_SECOND, MIN_FRAMES, MAX_FRAMES = 3, 50, 150  # kept, unless a number is asked for
 SHARPNESS_SIDE = 960  # pixels: the longest side that sharpness is measured at
+STAGE = "reading the video"
 MISSING_SECONDS = 1.0  # shorter ends may be sound without picture
 FRAME_NAME = re.compile(r"frame_\d{5}\.jpg")
 STATE_FILE = Path(".splatseg", "video.json")
@@ -36,8 +37,6 @@ QUARTER_TURNS = {
     180: Image.Transpose.ROTATE_180,
     -180: Image.Transpose.ROTATE_180,
 }
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,15 @@ def open_video(path: Path) -> Video:
 
 
 def extract_frames(
-    video: Video, root: Path, count: int, report: Callable[[int], None]
+    video: Video, root: Path, count: int, progress: Progress = SILENT
 ) -> tuple[str, ...]:
     """Write the sharpest frame of each of `count` intervals to `root`'s `images/`: their names.
 
     Frames that an earlier call extracted are kept if video and count are the same, and replaced
-    otherwise. `report` is told how many frames of the video were looked at.
+    otherwise. Progress counts the frames of the video that were decoded.
+
+    Raises:
+        SplatsegError: `images/` holds other photos, or fewer than three frames can be read.
     """
     count = min(count, video.frames)
     stat = video.path.stat()
@@ -96,7 +98,7 @@ def extract_frames(
             return tuple(names)
     _refuse_other_photos(images, made is not None)
     with replacing_folder(images) as folder:
-        names = _write_sharpest(video, folder, count, report)
+        names = _write_sharpest(video, folder, count, progress)
         # Before the frames are in place: a state without them is made again, while frames without
         # a state would be taken for photos of somebody else's.
         text = json.dumps(state | {"frames": names})
@@ -112,17 +114,15 @@ def sharpness(luma: UInt8[np.ndarray, "h w"]) -> float:
     return float(np.var(across + down - 4 * pixels[1:-1, 1:-1]))
 
 
-def _write_sharpest(
-    video: Video, folder: Path, count: int, report: Callable[[int], None]
-) -> list[str]:
-    """Decode the video once; warns if it ends before it says."""
+def _write_sharpest(video: Video, folder: Path, count: int, progress: Progress) -> list[str]:
+    """Decode the video once; a note says so if it ends before it claims to."""
     seconds = 0.0
 
     def watched(frames: Iterator[Any], start: float) -> Iterator[Any]:
         nonlocal seconds
         for done, frame in enumerate(frames, 1):
             seconds = max(seconds, (frame.time or 0.0) - start)
-            report(min(done, video.frames))
+            progress.update(STAGE, min(done, video.frames), video.frames)
             yield frame
 
     def interval(numbered: tuple[int, Any]) -> int:
@@ -142,11 +142,10 @@ def _write_sharpest(
             remedy="copy or export the video again",
         )
     if video.claimed_seconds - seconds > MISSING_SECONDS:
-        logger.warning(
-            "%s is damaged: the first %.1f of its %.1f seconds can be read, and the frames are "
-            "taken from there",
-            video.path, seconds, video.claimed_seconds,
-        )  # fmt: skip
+        progress.note(
+            f"{video.path} is damaged: the first {seconds:.1f} of its {video.claimed_seconds:.1f} "
+            "seconds can be read, and the frames are taken from there"
+        )
     return names
 
 

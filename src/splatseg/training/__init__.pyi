@@ -6,6 +6,5 @@ from .config import Preset as Preset
 from .config import SpatialConfig as SpatialConfig
 from .config import TrainConfig as TrainConfig
 from .contrast import contrast_features as contrast_features
-from .trainer import Progress as Progress
 from .trainer import lift_features as lift_features
 from .trainer import train as train

@@ -1,4 +1,4 @@
-"""What a training run can be told, and the named presets.
+"""The settings of a training run, and the named presets.
 
 Every decision that the paper leaves open is a field here (docs/method.md lists them), so that an
 ablation is a flag. The defaults are the preset `paper`.
@@ -7,7 +7,7 @@ ablation is a flag. The defaults are the preset `paper`.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from splatseg.errors import SplatsegError
+from splatseg.errors import check_setting
 from splatseg.lifting.config import LiftConfig
 from splatseg.losses.config import Temperature
 from splatseg.masks.config import FlatteningOrder, Level
@@ -33,6 +33,10 @@ class AppearanceConfig:
     scale_lr: float = 5e-3
     rotation_lr: float = 1e-3
 
+    def __post_init__(self) -> None:
+        valid = 0 <= self.sh_degree <= 3
+        check_setting("appearance.sh_degree", self.sh_degree, valid, "0, 1, 2 or 3")
+
 
 @dataclass(frozen=True)
 class DensityConfig:
@@ -41,21 +45,30 @@ class DensityConfig:
     start: int = 500
     """First iteration that may add Gaussians."""
     stop: float = 0.5
-    """Share of all iterations after which none are added."""
+    """Fraction of all iterations after which none are added."""
     interval: int = 100
     """Iterations between two rounds."""
     threshold: float = 2e-4
     """Mean gradient of the projected center (normalized image coordinates) that adds a Gaussian."""
     split_scale: float = 0.01
-    """Gaussians larger than this share of the extent are split, smaller ones cloned."""
+    """Gaussians larger than this fraction of the extent are split, smaller ones cloned."""
     min_opacity: float = 5e-3
     """Fainter Gaussians are pruned."""
     max_scale: float = 0.1
-    """Larger ones, as a share of the extent, are pruned once opacities were reset."""
+    """Larger ones, as a fraction of the extent, are pruned once opacities were reset."""
     reset_interval: float = 0.1
-    """Share of all iterations between two opacity resets (3DGS: 3,000 of 30,000)."""
+    """Fraction of all iterations between two opacity resets (3DGS: 3,000 of 30,000)."""
     reset_stop: float = 0.3
-    """Share of all iterations after which opacities are not reset any more."""
+    """Fraction of all iterations after which opacities are not reset any more."""
+
+    def __post_init__(self) -> None:
+        check_setting("density.interval", self.interval, self.interval >= 1, "at least 1")
+        check_setting(
+            "density.reset_interval",
+            self.reset_interval,
+            0 < self.reset_interval <= 1,
+            "a fraction of all iterations, above 0 and at most 1",
+        )
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,11 @@ class ContrastiveConfig:
     to_density: bool = True
     """Let it count towards the gradient that adds Gaussians."""
 
+    def __post_init__(self) -> None:
+        check_setting("contrastive.weight", self.weight, self.weight >= 0, "0 or more")
+        check_setting("contrastive.interval", self.interval, self.interval >= 1, "at least 1")
+        check_setting("contrastive.features", self.features, self.features >= 1, "at least 1")
+
 
 @dataclass(frozen=True)
 class SpatialConfig:
@@ -100,6 +118,12 @@ class SpatialConfig:
     """Iterations between two evaluations."""
     anchors: int = 1000
     """Gaussians sampled each time."""
+
+    def __post_init__(self) -> None:
+        check_setting("spatial.near_weight", self.near_weight, self.near_weight >= 0, "0 or more")
+        check_setting("spatial.far_weight", self.far_weight, self.far_weight >= 0, "0 or more")
+        check_setting("spatial.interval", self.interval, self.interval >= 1, "at least 1")
+        check_setting("spatial.anchors", self.anchors, self.anchors >= 1, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -119,53 +143,15 @@ class TrainConfig:
     lift: LiftConfig = field(default_factory=LiftConfig)
 
     def __post_init__(self) -> None:
-        positive = {
-            "iterations": self.iterations,
-            "max_gaussians": self.max_gaussians,
-            "checkpoint_interval": self.checkpoint_interval,
-            "density.interval": self.density.interval,
-            "contrastive.interval": self.contrastive.interval,
-            "contrastive.features": self.contrastive.features,
-            "spatial.interval": self.spatial.interval,
-            "spatial.anchors": self.spatial.anchors,
-            "lift.max_masks": self.lift.max_masks,
-            "lift.max_views": self.lift.max_views,
-            "lift.samples": self.lift.samples,
-        }
-        for name, value in positive.items():
-            if value < 1:
-                raise SplatsegError(
-                    f"{name} is {value}",
-                    expected="at least 1",
-                )
-        not_negative = {
-            "seed": self.seed,
-            "contrastive.weight": self.contrastive.weight,
-            "spatial.near_weight": self.spatial.near_weight,
-            "spatial.far_weight": self.spatial.far_weight,
-            "lift.steps": self.lift.steps,
-        }
-        for name, value in not_negative.items():
-            if not value >= 0:  # NaN is refused as well
-                raise SplatsegError(
-                    f"{name} is {value}",
-                    expected="0 or more",
-                )
-        if not self.lift.temperature > 0:
-            raise SplatsegError(
-                f"lift.temperature is {self.lift.temperature}",
-                expected="above 0",
-            )
-        if not 0 < self.density.reset_interval <= 1:
-            raise SplatsegError(
-                f"density.reset_interval is {self.density.reset_interval}",
-                expected="a share of all iterations, above 0 and at most 1",
-            )
-        if not 0 <= self.appearance.sh_degree <= 3:
-            raise SplatsegError(
-                f"sh_degree is {self.appearance.sh_degree}",
-                expected="0, 1, 2 or 3",
-            )
+        check_setting("iterations", self.iterations, self.iterations >= 1, "at least 1")
+        check_setting("seed", self.seed, self.seed >= 0, "0 or more")
+        check_setting("max_gaussians", self.max_gaussians, self.max_gaussians >= 1, "at least 1")
+        check_setting(
+            "checkpoint_interval",
+            self.checkpoint_interval,
+            self.checkpoint_interval >= 1,
+            "at least 1",
+        )
 
     @property
     def contrasts(self) -> bool:

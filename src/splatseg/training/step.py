@@ -1,220 +1,134 @@
 """One training iteration: Eq. 5 of arXiv:2404.12784, and what follows it.
 
-rendering loss every iteration + contrastive loss (Eq. 3) every 50 + regularizer (Eq. 4) every
-100; then Adam; then density control.
+The losses that are due, by default the rendering loss every iteration, the contrastive loss (Eq. 3)
+every 50, the regularizer (Eq. 4) every 100; then Adam; then density control.
 """
 
 import math
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from splatseg.capture import Frame
-from splatseg.engine.adam import Moments, adam_steps
+from splatseg.engine.adam import Moments
 from splatseg.errors import SplatsegError
 from splatseg.geometry.gaussians import Gaussians
-from splatseg.losses.contrastive import contrastive_loss
-from splatseg.losses.photometric import rendering_loss
-from splatseg.losses.spatial import spatial_similarity_loss
-from splatseg.render import ProjectedGaussians, project, rasterize
+from splatseg.losses.term import LossInputs, LossTerm
+from splatseg.render import project
 from splatseg.training.config import TrainConfig
 from splatseg.training.density import DensityStatistics, densify, reset_opacities
+from splatseg.training.optimization import apply_deferred_steps, step_features, step_geometry
 from splatseg.training.randomness import generator
 from splatseg.training.state import TrainState
 from splatseg.training.views import TrainingViews
 
-SH_REST_FRACTION = (
-    1 / 20
-)  # learning rate of view-dependent color, relative to the base color (3DGS)
-GEOMETRY = ("means", "quats", "log_scales", "logit_opacities", "sh")
-
 
 def train_step(
-    state: TrainState, views: TrainingViews, config: TrainConfig, extent: float
+    state: TrainState,
+    views: TrainingViews,
+    config: TrainConfig,
+    terms: Sequence[LossTerm],
 ) -> float:
-    """Advance `state` by one iteration; the total loss."""
+    """Advance `state` by one iteration; the total loss.
+
+    Raises:
+        SplatsegError: the loss is not finite; `state` is as it was.
+    """
+    iteration = state.iteration + 1
+    due = [term for term in terms if term.is_due(iteration)]
+    if any(term.reads_features for term in due):
+        apply_deferred_steps(state, config)
+    inputs = _step_inputs(state, views, config)
+    losses = [term(inputs) for term in due]
+    total = sum(loss.item() for loss in losses)
+    _refuse_infinite(total, iteration, inputs.frame)
+    center_grad = _backpropagate(due, losses, inputs.projected.means2d)
+    state.iteration = iteration
+    _optimize(state, inputs.gaussians, config, views.capture.extent)
+    if iteration < config.density.stop * config.iterations:
+        camera = inputs.frame.camera
+        size = (camera.width, camera.height)
+        state.statistics.add(center_grad, inputs.projected.visible, size)
+        _control_density(state, config, views.capture.extent)
+    return total
+
+
+def _step_inputs(state: TrainState, views: TrainingViews, config: TrainConfig) -> LossInputs:
+    """The next iteration's frame and the Gaussians in it, as leaves."""
     iteration = state.iteration + 1
     frame = views.frame_at(state.iteration)
-    wants_features = is_due(iteration, config.contrastive.interval) and config.contrasts
-    wants_spatial = is_due(iteration, config.spatial.interval) and config.contrasts
-    if wants_features or wants_spatial:
-        apply_deferred_steps(state, config)
-
     leaves = {n: t.detach().requires_grad_() for n, t in state.gaussians.tensors().items()}
     gaussians = Gaussians(**leaves)
-    degree = _sh_degree(iteration, config)
-    view = project(gaussians, frame.camera, sh_degree=degree, buffers=state.buffers)
-    view.means2d.retain_grad()
-    photo = views.photo(frame).to(gaussians.means.device)
-    rendering = rendering_loss(
-        rasterize(view, view.colors).image, photo, config.appearance.ssim_weight
-    )
-    feature_loss = rendering.new_zeros(())
-    if wants_features:
-        feature_loss = feature_loss + contrastive_term(gaussians, view, frame, views, config)
-    if wants_spatial:
-        feature_loss = feature_loss + spatial_term(gaussians, iteration, config)
-    density_grad = _backward(rendering, feature_loss, view, config)
-    loss = rendering.item() + feature_loss.item()
+    degree = min(config.appearance.sh_degree, iteration // config.appearance.sh_interval)
+    projected = project(gaussians, frame.camera, sh_degree=degree, buffers=state.buffers)
+    projected.means2d.retain_grad()
+    random = partial(generator, config.seed, step=iteration)
+    return LossInputs(iteration, gaussians, projected, frame, views, random)
+
+
+def _refuse_infinite(loss: float, iteration: int, frame: Frame) -> None:
     if not math.isfinite(loss):
         raise SplatsegError(
             f"the loss is {loss} at iteration {iteration} (frame {frame.name})",
             remedy="lower the learning rates, or check that photo and its pose",
         )
 
-    state.iteration = iteration
-    grads = {name: leaf.grad for name, leaf in leaves.items()}
-    _optimize(state, grads, config, extent)
+
+def _backpropagate(terms: Sequence[LossTerm], losses: Sequence[Tensor], means2d: Tensor) -> Tensor:
+    """Backpropagate the losses; the projected centers' gradient that density control counts."""
+    counted, others = means2d.new_zeros(()), means2d.new_zeros(())
+    for term, loss in zip(terms, losses, strict=True):
+        if term.to_density:
+            counted = counted + loss
+        else:
+            others = others + loss
+    if counted.requires_grad:
+        counted.backward(retain_graph=others.requires_grad)
+    center_grad = torch.zeros_like(means2d) if means2d.grad is None else means2d.grad
+    if others.requires_grad:
+        center_grad = center_grad.clone()
+        others.backward()
+    return center_grad
+
+
+def _optimize(state: TrainState, leaves: Gaussians, config: TrainConfig, extent: float) -> None:
+    """One Adam step of every field."""
+    grads = {name: leaf.grad for name, leaf in leaves.tensors().items()}
+    step_geometry(state, grads, config, extent)
+    step_features(state, grads["features"], config)
     state.buffers.give_back(grad for grad in grads.values() if grad is not None)
-    if iteration < config.density.stop * config.iterations:
-        size = (frame.camera.width, frame.camera.height)
-        state.statistics.add(density_grad, view.visible, size)
-        _control_density(state, config, extent)
-    return loss
-
-
-def apply_deferred_steps(state: TrainState, config: TrainConfig) -> None:
-    """Take the idle Adam steps of the features that are still due."""
-    idle = state.iteration - state.feature_step
-    if config.contrastive.adam == "on_gradient" or idle == 0:
-        return
-    adam_steps(
-        *(state.gaussians.features, None, state.moments["features"]),
-        *(feature_rates(state, config), state.feature_step + 1, idle),
-    )
-    state.feature_step = state.iteration
-
-
-def feature_rates(state: TrainState, config: TrainConfig) -> Tensor:
-    """Adam's learning rate of each dimension of the feature."""
-    return torch.full((state.gaussians.features.shape[1],), config.contrastive.feature_lr)
-
-
-def is_due(iteration: int, interval: int) -> bool:
-    """Whether what happens every `interval` iterations happens in this one."""
-    return iteration % interval == 0
-
-
-def _sh_degree(iteration: int, config: TrainConfig) -> int:
-    return min(config.appearance.sh_degree, iteration // config.appearance.sh_interval)
-
-
-def contrastive_term(
-    gaussians: Gaussians,
-    view: ProjectedGaussians,
-    frame: Frame,
-    views: TrainingViews,
-    config: TrainConfig,
-) -> Tensor:
-    """Weighted contrastive loss of this frame; 0 where the frame has no masks."""
-    settings = config.contrastive
-    view = view if settings.to_geometry else view.detach()
-    labels = views.labels(frame)
-    if labels is None:
-        return gaussians.features.new_zeros(())
-    features = rasterize(view, gaussians.features).image
-    return settings.weight * contrastive_loss(
-        features.flatten(0, 1),
-        labels.flatten().to(features.device),
-        temperature=settings.temperature,
-        min_pixels=settings.min_pixels,
-    )
-
-
-def spatial_term(gaussians: Gaussians, iteration: int, config: TrainConfig) -> Tensor:
-    """Weighted regularizer; 0 where it is switched off."""
-    settings = config.spatial
-    if settings.near_weight == 0 and settings.far_weight == 0:
-        return gaussians.features.new_zeros(())
-    return spatial_similarity_loss(
-        gaussians.means,
-        gaussians.features,
-        anchors=settings.anchors,
-        lambda_near=settings.near_weight,
-        lambda_far=settings.far_weight,
-        generator=generator(config.seed, "spatial", iteration),
-    )
-
-
-def _backward(
-    rendering: Tensor, feature_loss: Tensor, view: ProjectedGaussians, config: TrainConfig
-) -> Tensor:
-    """Backpropagate both losses; the centers' gradient that density control uses."""
-    if not feature_loss.requires_grad:
-        rendering.backward()
-    elif config.contrastive.to_density:
-        (rendering + feature_loss).backward()
-    else:
-        rendering.backward(retain_graph=True)
-        from_rendering = _gradient(view.means2d).clone()
-        feature_loss.backward()
-        return from_rendering
-    return _gradient(view.means2d)
-
-
-def _gradient(tensor: Tensor) -> Tensor:
-    return torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
-
-
-def _optimize(
-    state: TrainState, grads: dict[str, Tensor | None], config: TrainConfig, extent: float
-) -> None:
-    """One Adam step of every field; see `apply_deferred_steps` for idle ones."""
-    rates = learning_rates(state.iteration, config, extent, state.gaussians.sh.shape[1])
-    parameters = state.gaussians.tensors()
-    for name in GEOMETRY:
-        adam_steps(
-            *(parameters[name], grads[name], state.moments[name]), rates[name], state.iteration
-        )
-    if grads["features"] is not None:
-        state.feature_step += 1
-        adam_steps(
-            *(parameters["features"], grads["features"], state.moments["features"]),
-            *(feature_rates(state, config), state.feature_step),
-        )
-
-
-def learning_rates(
-    iteration: int, config: TrainConfig, extent: float, sh_count: int
-) -> dict[str, Tensor]:
-    """Learning rates of the geometry fields, one entry per element of a row."""
-    settings = config.appearance
-    progress = iteration / config.iterations
-    means_lr = settings.means_lr ** (1 - progress) * settings.means_lr_final**progress
-    sh = torch.full((sh_count, 3), settings.sh_lr * SH_REST_FRACTION)
-    sh[0] = settings.sh_lr
-    return {
-        "means": torch.full((3,), means_lr * extent),
-        "quats": torch.full((4,), settings.rotation_lr),
-        "log_scales": torch.full((3,), settings.scale_lr),
-        "logit_opacities": torch.full((1,), settings.opacity_lr),
-        "sh": sh.flatten(),
-    }
 
 
 def _control_density(state: TrainState, config: TrainConfig, extent: float) -> None:
     settings = config.density
     reset_interval = max(1, round(settings.reset_interval * config.iterations))
-    if state.iteration >= settings.start and is_due(state.iteration, settings.interval):
+    if state.iteration < settings.start:
+        return
+    if state.iteration % settings.interval == 0:
         apply_deferred_steps(state, config)
-        reindexed = densify(
-            state.gaussians,
-            state.statistics,
-            settings,
-            extent=extent,
-            max_gaussians=config.max_gaussians,
-            prune_large=state.iteration > reset_interval,
-            generator=generator(config.seed, "split", state.iteration),
-        )
-        state.gaussians = reindexed.gaussians
-        state.moments = {
-            name: moments.reindexed(reindexed.source, reindexed.is_new)
-            for name, moments in state.moments.items()
-        }
-        state.statistics = DensityStatistics.zeros(
-            len(state.gaussians), state.gaussians.means.device
-        )
-    may_reset = settings.start <= state.iteration <= settings.reset_stop * config.iterations
-    if may_reset and is_due(state.iteration, reset_interval):
+        _densify(state, config, extent, prune_large=state.iteration > reset_interval)
+    may_reset = state.iteration <= settings.reset_stop * config.iterations
+    if may_reset and state.iteration % reset_interval == 0:
         state.gaussians.logit_opacities.copy_(reset_opacities(state.gaussians.logit_opacities))
         state.moments["logit_opacities"] = Moments.zeros_like(state.gaussians.logit_opacities)
+
+
+def _densify(state: TrainState, config: TrainConfig, extent: float, prune_large: bool) -> None:
+    """A round of density control; the moments go with their Gaussians."""
+    result = densify(
+        state.gaussians,
+        state.statistics,
+        config.density,
+        extent=extent,
+        max_gaussians=config.max_gaussians,
+        prune_large=prune_large,
+        generator=generator(config.seed, "split", state.iteration),
+    )
+    state.gaussians = result.gaussians
+    state.moments = {
+        name: moments.reindexed(result.source, result.is_new)
+        for name, moments in state.moments.items()
+    }
+    state.statistics = DensityStatistics.zeros(len(state.gaussians), state.gaussians.means.device)

@@ -23,7 +23,6 @@ def choose_device(name: Device) -> torch.device:
         raise SplatsegError(
             "torch finds no GPU",
             expected="an NVIDIA card, its driver, and a build of torch for CUDA",
-            remedy="choose `device` cpu",
         )
     gsplat.library()
     return torch.device("cuda")

@@ -1,4 +1,4 @@
-"""`--device`: which one is taken, and what is said where there is none."""
+"""Which device is taken, what is said where there is none, and what the doctor tells of it."""
 
 import json
 import sys
@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+import splatseg
 from splatseg.cli import main
+from splatseg.engine import library
 from splatseg.errors import SplatsegError
 from splatseg.render import gsplat
+from splatseg.workflows import doctor
 from splatseg.workflows.device import choose_device
+from splatseg.workflows.doctor import inspect_machine
 
 GpuOrNot = Callable[[bool], None]
 
@@ -74,7 +78,9 @@ def test_cuda_without_a_gpu_is_refused_before_anything_is_written(
     }[verb]
     assert main([verb, *map(str, arguments), "--device", "cuda", "--json"]) == 2
     shown = capsys.readouterr()
-    assert shown.out == "" and shown.err.startswith("splatseg: torch finds no GPU; --device cuda")
+    assert shown.out == "" and shown.err.startswith(
+        "splatseg: torch finds no GPU; expected an NVIDIA card"
+    )
     assert not (tmp_path / "out").exists()
     assert {path: path.stat().st_mtime_ns for path in trained_folder.rglob("*")} == before
 
@@ -107,34 +113,46 @@ def test_the_device_is_no_part_of_a_run(
     assert "already trained with these settings" in capsys.readouterr().out
 
 
-def doctor(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
-    capsys.readouterr()
+@pytest.mark.parametrize(
+    ("gpu", "gsplat_is_there", "problem"),
+    [
+        (True, True, None),
+        (True, False, "rendering on a GPU needs gsplat: pip install splatseg[cuda]"),
+        (False, False, "torch finds no GPU; expected an NVIDIA card"),
+    ],
+)
+def test_the_doctor_tells_what_keeps_the_gpu_from_rendering(
+    gpu: bool,
+    gsplat_is_there: bool,
+    problem: str | None,
+    with_gpu: GpuOrNot,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    request.getfixturevalue("fake_gsplat" if gsplat_is_there else "without_gsplat")
+    with_gpu(gpu)
+    report = inspect_machine()
+    assert (report.backend == "gsplat") is (problem is None)
+    assert report.cuda.gpu == ("a card" if gpu else None)
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    if problem is None:
+        assert report.cuda.problem is None and "GPU rendering: a card, with gsplat" in shown
+    else:
+        assert (report.cuda.problem or "").startswith(problem)
+        assert f"no GPU rendering: {problem}" in shown
+
+
+def test_the_doctor_without_an_engine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["doctor", "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def test_doctor_tells_whether_the_gpu_can_be_used(
-    with_gpu: GpuOrNot, fake_gsplat, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with_gpu(True)
-    report = doctor(capsys)
-    assert report["backend"] == "gsplat"
-    assert report["cuda"] == {"gpu": "a card", "gsplat": "unknown", "problem": None}
+    report = json.loads(capsys.readouterr().out)
+    assert report["splatseg"] == splatseg.__version__ and report["packages"]["torch"]
+    monkeypatch.setattr(library, "find_library", lambda: None)
+    monkeypatch.setattr(doctor, "REQUIRED", ("torch", "no-such-package"))
+    report = inspect_machine()
+    assert report.native is None and report.backend == "reference"
+    assert report.packages["no-such-package"] == "unknown"
     assert main(["doctor"]) == 0
-    assert "GPU rendering: a card, with gsplat" in capsys.readouterr().out
-
-
-def test_doctor_tells_what_is_missing(
-    with_gpu: GpuOrNot, without_gsplat, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with_gpu(True)
-    report = doctor(capsys)
-    assert report["backend"] != "gsplat"
-    assert report["cuda"] == {
-        "gpu": "a card",
-        "gsplat": None,
-        "problem": "rendering on a GPU needs gsplat: pip install splatseg[cuda]",
-    }
-    with_gpu(False)
-    assert main(["doctor"]) == 0
-    assert "no GPU rendering: torch finds no GPU" in capsys.readouterr().out
+    assert "native engine: not compiled" in capsys.readouterr().out
