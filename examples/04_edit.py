@@ -21,7 +21,7 @@ from splatseg import (
     save_scene,
 )
 from splatseg.scene.photos import rendered_color
-from splatseg.viz.pictures import montage
+from splatseg.viz.montages import montage
 
 FRAME = "frame_00000"
 DRILL, APPLE, BANANA = (
@@ -38,8 +38,8 @@ def edit(scene_folder: Path, folder: Path) -> None:
     drill, apple, banana = (picker.pick(clicks).weights for clicks in (DRILL, APPLE, BANANA))
     blue = recolor(scene, drill, torch.tensor([0.1, 0.3, 0.9]), strength=0.6)
     without = remove(scene, apple)
-    unseen = find_unobserved(scene.gaussians, apple, without.gaussians, scene.frames)
-    print(f"{unseen.share:.0%} of what the apple covered was never photographed")
+    unobserved = find_unobserved(scene.gaussians, apple, without.gaussians, scene.frames)
+    print(f"{unobserved.fraction:.0%} of what the apple covered was never photographed")
     quarter = torch.tensor([math.cos(math.pi / 4), 0.0, 0.0, math.sin(math.pi / 4)])
     raised = move(scene, banana, by=torch.tensor([0.0, 0.0, 0.1]), rotation=quarter)
     save_scene(folder / "without_apple", without)

@@ -29,7 +29,8 @@ from splatseg.render import render
 from splatseg.scene import load_scene
 from splatseg.segmentation import PointPrompt, query_features, select_gaussians
 from splatseg.training.views import TrainingViews
-from splatseg.viz.pictures import mark, montage
+from splatseg.viz.montages import montage
+from splatseg.viz.pictures import mark
 
 COLUMNS = {
     "paper, no 3D loss": ("paper", "no 3D loss"),

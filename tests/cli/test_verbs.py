@@ -292,34 +292,6 @@ def test_prompts_are_evaluated(
     assert "red ball" in shown and "without the view that the prompts were grounded in" in shown
 
 
-def test_rendered_colors_are_the_held_out_photos(
-    scene_copy: Path, synthetic, tmp_path: Path, run_json: Json
-) -> None:
-    result = run_json("render", scene_copy, "--kinds", "color", "photo", "-o", tmp_path / "out")
-    assert result["renders"] == str(tmp_path / "out")
-    color, photo = (
-        np.asarray(Image.open(tmp_path / "out" / kind / "view_1.png"), dtype=int)
-        for kind in ("color", "photo")
-    )
-    assert np.array_equal(photo, np.asarray(Image.open(synthetic.root / "images" / "view_1.png")))
-    assert np.abs(color - photo).mean() < 10
-
-
-@pytest.mark.parametrize(("which", "views"), [("test", 2), ("train", 8), ("all", 10)])
-def test_render_chooses_frames(
-    which: str, views: int, scene_copy: Path, tmp_path: Path, run_json: Json
-) -> None:
-    command = ("render", scene_copy, "--frames", which, "--kinds", "color", "-o", tmp_path / "out")
-    assert run_json(*command)["views"] == views
-    assert len(list((tmp_path / "out" / "color").iterdir())) == views
-
-
-def test_a_pick_is_rendered(scene_copy: Path, red_click, tmp_path: Path, run_json: Json) -> None:
-    run_json("pick", scene_copy, "--at", red_click[0], "--name", "red")
-    run_json("render", scene_copy, "--pick", "red", "--kinds", "pick", "-o", tmp_path / "out")
-    assert (tmp_path / "out" / "pick" / "view_1.png").is_file()
-
-
 def test_people_read_a_table(scene_copy: Path, synthetic, capsys) -> None:
     command = ["evaluate", str(scene_copy), str(synthetic.root), "--protocol", "click3"]
     assert main(command) == 0

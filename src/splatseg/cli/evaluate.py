@@ -27,7 +27,9 @@ from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation import QUERY_RADIUS
 from splatseg.text import Grounder, Grounding, MaskFolder
 from splatseg.viz.grounding import debug_picture
-from splatseg.viz.pictures import HIGHLIGHT, captioned_montage, paint_segments
+from splatseg.viz.montages import captioned_montage
+from splatseg.viz.pictures import HIGHLIGHT
+from splatseg.viz.segments import paint_segments
 from splatseg.workflows.device import choose_device
 
 HEADLINES = ("miou", "mbiou", "biou2", "outside", "pq", "sq", "rq", "psnr", "ssim")

@@ -13,7 +13,6 @@ from splatseg.capture.resampling import resize
 from splatseg.cli.device import Device
 from splatseg.cli.output import Output
 from splatseg.cli.prompts import PromptSet, prompts_for, read_objects
-from splatseg.cli.selections import SELECTION, find_selection
 from splatseg.cli.text import TextFlags
 from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder, write_bytes
@@ -35,8 +34,11 @@ from splatseg.segmentation import (
     save_selection,
 )
 from splatseg.text import GroundingVote
-from splatseg.viz.pictures import highlight, mark, montage, number_labels, paint_labels
+from splatseg.viz.labels import number_labels, paint_labels
+from splatseg.viz.montages import montage
+from splatseg.viz.pictures import highlight, mark
 from splatseg.workflows.device import choose_device
+from splatseg.workflows.selections import SELECTION, find_selection
 
 WRITTEN = {"masks", "gaussians.ply", SELECTION, "overview.png", "debug"}
 WRITTEN |= {"labels", "selections", "objects.json"}  # of many objects

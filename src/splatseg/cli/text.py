@@ -20,7 +20,8 @@ from splatseg.scene.photos import photo_or_render, render_as_photo
 from splatseg.segmentation import Picker
 from splatseg.text import BoxFile, BoxSource, DetectorSource, GroundingVote, ground_in_views
 from splatseg.viz.grounding import debug_picture
-from splatseg.viz.pictures import highlight, montage
+from splatseg.viz.montages import montage
+from splatseg.viz.pictures import highlight
 
 VIEWS = 5  # that are looked at unless some are named: enough to outvote a mistake
 SHEET_CELL = 420  # pixels

@@ -189,7 +189,9 @@ class Picker:
         if level not in self._seen:
             training = self._training()
             seen = view_aggregated_features(
-                self._at(level), training, lambda done, _: self._report(done, len(training))
+                self._at(level),
+                training,
+                visit=lambda _: self._report(len(training), len(training)),
             )
             self._seen[level], self._is_seen[level] = seen, seen.any(dim=1)
         return self._seen[level]

@@ -16,6 +16,7 @@ from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.segmentation.config import THRESHOLD
 from splatseg.segmentation.feature_maps import FeatureMap, similarity_map
+from splatseg.segmentation.grouping import group_similar
 
 SAMPLES = 2000  # pixels of a region that are looked at
 MIN_GAIN = 0.1  # of IoU with a mask, to mean one more thing: edges look like things of their own
@@ -92,39 +93,32 @@ def region_queries(
                 f"{frame.lens.width}x{frame.lens.height}"
             ),
         )
-    things, shares = things_in(features.features[inside], threshold)
+    found, fractions = instances_in(features.features[inside], threshold)
     if isinstance(region, ScribblePrompt):
-        return things[shares >= min(MIN_STROKE, float(shares.max()))]
-    shown = torch.stack([similarity_map(features, thing[None]) >= threshold for thing in things])
+        return found[fractions >= min(MIN_STROKE, float(fractions.max()))]
+    shown = torch.stack([similarity_map(features, one[None]) >= threshold for one in found])
     if isinstance(region, MaskPrompt):
-        return things[_most_alike(shown, inside)]
+        return found[_most_similar(shown, inside)]
     held = (shown & inside).sum(dim=(1, 2)) / shown.sum(dim=(1, 2)).clamp_min(1)
     filled = (shown & inside).sum(dim=(1, 2)) / inside.sum()
-    return things[(held * filled).argmax()][None]
+    return found[(held * filled).argmax()][None]
 
 
-def things_in(
+def instances_in(
     features: Float[Tensor, "p f"], threshold: float = THRESHOLD
 ) -> tuple[Float[Tensor, "k f"], Float[Tensor, " k"]]:
-    """The features of the things that pixels show, and the share of the pixels that each has.
+    """The unit features of the instances that pixels show, and each one's fraction of the pixels.
 
-    The pixel with most others alike (a cosine of `threshold` or more) stands for the first thing,
-    whose feature is their mean; what is left, for the next. At most SAMPLES pixels are asked.
+    An instance is a group of similar pixels, and its feature their mean; at most SAMPLES pixels,
+    evenly spaced, are compared.
     """
     samples = features[:: -(-len(features) // SAMPLES)]
-    alike = samples @ samples.T >= threshold
-    left = torch.ones(len(samples), dtype=torch.bool, device=samples.device)
-    things, shares = [], []
-    while bool(left.any()):
-        counts = torch.where(left, (alike & left).sum(dim=1), 0)
-        members = alike[counts.argmax()] & left
-        things.append(F.normalize(samples[members].mean(dim=0), dim=0))
-        shares.append(members.sum() / len(samples))
-        left &= ~members
-    return torch.stack(things), torch.stack(shares)
+    groups = group_similar(samples, threshold)
+    means = [F.normalize(samples[group].mean(dim=0), dim=0) for group in groups]
+    return torch.stack(means), groups.sum(dim=1) / len(samples)
 
 
-def _most_alike(masks: Bool[Tensor, "k h w"], target: Bool[Tensor, "h w"]) -> list[int]:
+def _most_similar(masks: Bool[Tensor, "k h w"], target: Bool[Tensor, "h w"]) -> list[int]:
     """Masks whose union has a large IoU with `target`: the best, and each that adds MIN_GAIN."""
     union, best, chosen = torch.zeros_like(target), 0.0, []
     while True:

@@ -39,7 +39,7 @@ from splatseg.models.segmenter import Segmenter
 from splatseg.models.segmenters import load_segmenter
 from splatseg.progress import SILENT, Progress
 from splatseg.sfm.gather import find_photos
-from splatseg.viz.pictures import paint_segments
+from splatseg.viz.segments import paint_segments
 from splatseg.workflows.config import Device
 from splatseg.workflows.reconstruction import find_pose_files
 
