@@ -13,7 +13,6 @@ from builders.synthetic import Synthetic, short_config
 from builders.two_squares import square
 from splatseg.workflows.clustering import ClusterResult
 from splatseg.workflows.rendering import RenderResult
-from splatseg.workflows.training import TrainResult
 
 from splatseg.cli import main
 from splatseg.errors import SplatsegError
@@ -24,6 +23,7 @@ from splatseg.workflows import pipeline
 from splatseg.workflows.masks import MasksResult
 from splatseg.workflows.pipeline import RunResult, run
 from splatseg.workflows.reconstruction import ReconstructionResult
+from splatseg.workflows.training import TrainResult
 
 ALL = ["check_model", "reconstruct", "make_masks", "train", "cluster", "render_views"]
 
