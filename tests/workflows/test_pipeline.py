@@ -11,8 +11,6 @@ import pytest
 from builders import two_squares as scene
 from builders.synthetic import Synthetic, short_config
 from builders.two_squares import square
-from splatseg.workflows.clustering import ClusterResult
-from splatseg.workflows.rendering import RenderResult
 
 from splatseg.cli import main
 from splatseg.errors import SplatsegError
@@ -20,9 +18,11 @@ from splatseg.masks import Segments, write_segments
 from splatseg.progress import Canceled
 from splatseg.scene import load_scene
 from splatseg.workflows import pipeline
+from splatseg.workflows.clustering import ClusterResult
 from splatseg.workflows.masks import MasksResult
 from splatseg.workflows.pipeline import RunResult, run
 from splatseg.workflows.reconstruction import ReconstructionResult
+from splatseg.workflows.rendering import RenderResult
 from splatseg.workflows.training import TrainResult
 
 ALL = ["check_model", "reconstruct", "make_masks", "train", "cluster", "render_views"]
