@@ -39,18 +39,6 @@ class Recorder:
         pairs = zip(self.updates, self._figures, strict=True)
         return [figures[name] for (found, _, _), figures in pairs if found == stage]
 
-    def finished(self) -> bool:
-        """Whether every stage went up from its beginning to its total."""
-        counts = {
-            stage: [(done, total) for other, done, total in self.updates if other == stage]
-            for stage in self.stages
-        }
-        return all(
-            [done for done, _ in steps] == sorted(done for done, _ in steps)
-            and steps[-1][0] == steps[-1][1]
-            for steps in counts.values()
-        )
-
 
 class At(Recorder):
     """Does something when `done` steps of `stage` are finished; cancels by default."""

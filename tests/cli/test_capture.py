@@ -41,8 +41,10 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return results
 
 
-def test_what_people_read(found: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["capture", "photos"]) == 0
+def test_what_people_read(
+    found: list[Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["capture", str(tmp_path)]) == 0
     names = ", ".join(FOUND.unregistered[:10])
     assert capsys.readouterr().out.splitlines() == [
         f"18 of 30 photos could not be placed: {names}, …",
@@ -53,14 +55,16 @@ def test_what_people_read(found: list[Any], capsys: pytest.CaptureFixture[str]) 
         "next: splatseg train desk",
     ]
     found[0] = replace(FOUND, was_found=False, unregistered=(), other_models=())
-    main(["capture", "photos"])
+    main(["capture", str(tmp_path)])
     first, second, *_ = capsys.readouterr().out.splitlines()
     assert first == "desk has the poses of these photos; --restart finds them anew"
     assert second.startswith("wrote ")
 
 
-def test_what_programs_read(found: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["capture", "photos", "--json"]) == 0
+def test_what_programs_read(
+    found: list[Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["capture", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "capture": "desk",
         "photos": 30,
@@ -74,9 +78,9 @@ def test_what_programs_read(found: list[Any], capsys: pytest.CaptureFixture[str]
     }
 
 
-def test_ctrl_c(found: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c(found: list[Any], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     found[0] = KeyboardInterrupt()
-    assert main(["capture", "photos"]) == 130
+    assert main(["capture", str(tmp_path)]) == 130
     assert "is kept: run the same command to go on" in capsys.readouterr().out
 
 

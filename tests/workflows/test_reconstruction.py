@@ -26,8 +26,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = reconstruct(folder / "photos", threads=1, progress=progress)
     root = folder / "photos-capture"
     assert found.was_found and found.capture == root and found.model == root / "sparse" / "0"
-    assert progress.stages == ["reading photos", "finding features", "matching pairs",
-                               "placing photos"]  # fmt: skip
+    stages = ["reading photos", "finding features", "matching pairs", "placing photos"]
+    assert progress.stages == stages
     assert progress.notes == [f"{VIEWS + 1} photos"]
     return folder
 

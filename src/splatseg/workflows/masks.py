@@ -139,7 +139,7 @@ def make_masks(
         segmenter = load_segmenter(model, device=at)
         folder = _set_folder(capture, name or _file_safe(segmenter.name))
         files = provenance_files(folder)
-        config = config or _config_of(files) or GenerationConfig()
+        config = config or _config_of(files)
         provenance = _provenance(segmenter.name, config)
         if restart:
             for file in files.values():
@@ -479,14 +479,11 @@ def _provenance(model: str, config: GenerationConfig) -> dict[str, Any]:
     return {"model": model, **settings}
 
 
-def _config_of(files: Mapping[str, MadeFile]) -> GenerationConfig | None:
-    """The settings that a set was begun with; None where it has no whole file of ours."""
-    for file in files.values():
-        if file.provenance is not None:
-            names = {FILE_KEYS.get(name, name): name for name in asdict(GenerationConfig())}
-            known = {names[key]: value for key, value in file.provenance.items() if key in names}
-            return GenerationConfig(**known)
-    return None
+def _config_of(files: Mapping[str, MadeFile]) -> GenerationConfig:
+    """The settings that a set was begun with; the defaults if it has no whole file."""
+    names = {FILE_KEYS.get(name, name): name for name in asdict(GenerationConfig())}
+    made = next((file.provenance for file in files.values() if file.provenance), {})
+    return GenerationConfig(**{names[key]: value for key, value in made.items() if key in names})
 
 
 def _model_device(device: Device) -> torch.device:
