@@ -139,7 +139,7 @@ def _highlighted_pick(scene: Scene, folder: Path, pick: str, frame: Frame) -> RG
     if not path.is_file():
         raise SplatsegError(
             f"there is no {path}",
-            remedy=f"run splatseg pick {folder} --name {pick} first",
+            remedy=f"run splatseg pick {folder} with `name` {pick} first",
         )
     on_photo = read_label_map(path)
     mask = frame.lens.warp_to_undistorted(on_photo, frame.camera, nearest=True) > 0
