@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from splatseg.evaluation.runner import Protocol, evaluate
 
 from splatseg.capture import load_capture
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import Case, psnr
-from splatseg.evaluation.runner import Protocol, evaluate
 from splatseg.masks import write_label_map
 from splatseg.render import render
 from splatseg.scene import Scene

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from splatseg.evaluation.run_clicks import lift_labels
+from splatseg.evaluation.selection import BOX_MARGIN, UNSEEN, voted_labels
 
 from splatseg.capture import Frame, Lens
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import LiftedTruth, Query, Truth, score_selections
-from splatseg.evaluation.run_clicks import lift_labels
-from splatseg.evaluation.selection import BOX_MARGIN, UNSEEN, voted_labels
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
 

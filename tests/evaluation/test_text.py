@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from splatseg.evaluation.text import score_prediction
 
 from splatseg.evaluation import MaskScores, PromptTruth, score_prompts
-from splatseg.evaluation.text import score_prediction
 
 ZERO, ONE = MaskScores(0.0, 0.0, 0.0), MaskScores(1.0, 1.0, 1.0)
 

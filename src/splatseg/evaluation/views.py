@@ -1,14 +1,11 @@
 """The frames of a scene as protocols see them."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from splatseg.capture import Frame, Lens
+from splatseg.evaluation.truth import Truth
 from splatseg.scene import Scene
-
-
-def frames_of(scene: Scene, is_test: bool) -> list[Frame]:
-    """The frames held out from training, or the others; in the scene's order."""
-    return [frame for frame in scene.frames if frame.is_test == is_test]
 
 
 def photo_sizes(frames: Iterable[Frame]) -> dict[str, tuple[int, int]]:
@@ -20,3 +17,14 @@ def lens_at(frame: Frame, shape: tuple[int, ...]) -> Lens:
     """The frame's lens for photos of the ground truth's size."""
     height, width = shape
     return frame.lens.resized(width, height)
+
+
+def at_truth_size(scene: Scene, truth: Truth) -> Scene:
+    """The scene as if its photos had the size of their true maps, so that masks have it too."""
+    frames = [
+        replace(frame, lens=lens_at(frame, truth.maps[frame.name].shape))
+        if frame.name in truth.maps
+        else frame
+        for frame in scene.frames
+    ]
+    return replace(scene, frames=tuple(frames))
