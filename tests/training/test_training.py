@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
+from splatseg.evaluation.runner import evaluate
 
 import splatseg
 from splatseg.capture import load_capture
 from splatseg.errors import SplatsegError
-from splatseg.evaluation.runner import evaluate
 from splatseg.masks import open_masks
 from splatseg.scene import Scene, load_scene
 from splatseg.training import Progress, TrainConfig, step, train, trainer
