@@ -38,7 +38,7 @@ from splatseg.geometry import SH_DC, Gaussians, concatenate
 from splatseg.geometry.camera import Camera
 from splatseg.images import save_image, scaled, to_uint8
 from splatseg.masks import read_label_map
-from splatseg.render import ProjectedGaussians, project, render
+from splatseg.render import ProjectedGaussians, project, rasterize, render
 from splatseg.scene import load_scene
 from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation.picking import vote_fractions
@@ -96,7 +96,7 @@ class Composite:
         """Where the object is what a camera sees."""
         is_thing = torch.zeros(len(self.background) + len(self.thing), 1)
         is_thing[len(self.background) :] = 1
-        rendered = render(project(self.both, camera), is_thing)
+        rendered = rasterize(project(self.both, camera), is_thing)
         return rendered.image[..., 0] > OBJECT_FRACTION * rendered.alpha.clamp_min(0.5)
 
 
@@ -302,7 +302,7 @@ def picture(options: argparse.Namespace) -> Path:
     scene = load_scene(options.scene)
     assert scene.labels is not None
     weights = (scene.labels == options.object).float()
-    training = [frame for frame in scene.frames if not frame.is_test]
+    training = scene.train
     removed = scene.gaussians.select(without(scene.gaussians, training, weights))
     unseen = find_unobserved(scene.gaussians, weights, removed, scene.frames)
     named = {frame.name: frame for frame in scene.frames}

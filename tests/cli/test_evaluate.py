@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from splatseg.cli import main
+from splatseg.evaluation import PROTOCOLS
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -68,5 +69,5 @@ def test_help_says_what_each_protocol_measures(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["evaluate", "--help"])
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "click3d: the Gaussians that the clicks of click select." in shown
-    assert "{nvs,click,click3,random-click,click3d,ceiling,clusters,objects,text,3d-ovs}" in shown
+    for name, what in PROTOCOLS.items():
+        assert f"{name}: {what}." in shown

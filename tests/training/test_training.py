@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from splatseg.evaluation.runner import evaluate
 
 import splatseg
 from splatseg.capture import load_capture
 from splatseg.errors import SplatsegError
+from splatseg.evaluation import find_protocol
 from splatseg.masks import open_masks
 from splatseg.scene import Scene, load_scene
 from splatseg.training import Progress, TrainConfig, step, train, trainer
@@ -67,8 +67,8 @@ def uninterrupted(synthetic, config: Config, run_training: Run, tmp_path_factory
 
 def test_it_reaches_the_stated_quality(trained: Scene, synthetic) -> None:
     capture = load_capture(synthetic.root)
-    assert evaluate(trained, capture, "nvs")["psnr"] > MIN_PSNR
-    assert evaluate(trained, capture, "click")["miou"] > MIN_CLICK_MIOU
+    assert find_protocol("nvs").run(trained, capture).report["psnr"] > MIN_PSNR
+    assert find_protocol("click").run(trained, capture).report["miou"] > MIN_CLICK_MIOU
 
 
 def test_density_control_adds_gaussians(trained: Scene, synthetic) -> None:
@@ -95,7 +95,7 @@ def test_the_rgb_preset_needs_no_masks(synthetic, config: Config, tmp_path: Path
     scene = train(capture, None, config("rgb", iterations=150), tmp_path, lambda progress: None)
     assert scene.gaussians.features.shape[1] == 0
     assert scene.config["masks"] is None
-    assert evaluate(load_scene(tmp_path), capture, "nvs")["psnr"] > MIN_RGB_PSNR
+    assert find_protocol("nvs").run(load_scene(tmp_path), capture).report["psnr"] > MIN_RGB_PSNR
 
 
 def test_features_without_masks_are_refused(synthetic, config: Config, tmp_path: Path) -> None:
