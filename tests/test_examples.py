@@ -17,8 +17,8 @@ from splatseg.training.config import PRESETS
 
 ROOT = Path(__file__).parent.parent
 # What is tested is that the examples work, not how good their scene is.
-LIFT = replace(PRESETS["plus"].lift, steps=20, max_views=16)
-QUICK = replace(PRESETS["plus"], iterations=200, lift=LIFT)
+LIFT = replace(PRESETS["plus"].lift, steps=50, max_views=16)
+QUICK = replace(PRESETS["plus"], iterations=300, lift=LIFT)
 DOWNSCALE = 4
 
 

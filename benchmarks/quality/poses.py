@@ -6,7 +6,8 @@ The poses of CAPTURE's photos are recovered into FOLDER, in a process of its own
 peak memory are those of the reconstruction. The recovered cameras are brought
 onto the known ones by the similarity that fits their positions best (least squares). Reported are
 the angle between recovered and known orientations, in degrees, and the distance between positions
-as a fraction of the cameras' spread, the root mean square distance of the known ones from their mean.
+as a fraction of the cameras' spread: the root mean square distance of the known ones from their
+mean.
 
 stdout carries one JSON object, stderr a short table.
 """
