@@ -15,7 +15,8 @@ from splatseg import Picker, load_scene
 from splatseg.scene.photos import photo_or_render
 from splatseg.text import BoxFile, Grounder, ground_in_views
 from splatseg.viz.grounding import debug_picture
-from splatseg.viz.pictures import highlight, montage
+from splatseg.viz.montages import montage
+from splatseg.viz.pictures import highlight
 
 FRAME, ELSEWHERE = "frame_00037", "frame_00000"
 BOXES = {

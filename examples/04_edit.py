@@ -21,7 +21,7 @@ from splatseg import (
     save_scene,
 )
 from splatseg.scene.photos import rendered_color
-from splatseg.viz.pictures import montage
+from splatseg.viz.montages import montage
 
 FRAME = "frame_00000"
 DRILL, APPLE, BANANA = (

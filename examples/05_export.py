@@ -17,7 +17,7 @@ from splatseg.export.mesh import object_mesh, write_mesh
 from splatseg.export.path import turntable
 from splatseg.export.video import object_frames, write_video
 from splatseg.segmentation.objects import bounds_of
-from splatseg.viz.pictures import montage
+from splatseg.viz.montages import montage
 
 CLICK = PointPrompt("frame_00037", 302.5, 248.5)  # on the power drill
 

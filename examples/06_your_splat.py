@@ -9,9 +9,8 @@ same by command: `splatseg lift` and `splatseg cluster`.
 import sys
 from pathlib import Path
 
-from splatseg.workflows.clustering import cluster
-
 from splatseg.lifting.config import LiftConfig
+from splatseg.workflows.clustering import cluster
 from splatseg.workflows.lifting import lift
 
 CAPTURE = Path(__file__).parent / "captures" / "tabletop-demo"

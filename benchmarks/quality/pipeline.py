@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from processes import measured
-from splatseg.workflows.clustering import cluster
 
 from splatseg.errors import SplatsegError
 from splatseg.training.config import PRESETS
+from splatseg.workflows.clustering import cluster
 from splatseg.workflows.evaluation import evaluate_scene
 from splatseg.workflows.lifting import lift
 from splatseg.workflows.training import train

@@ -19,12 +19,12 @@ from statistics import fmean
 import numpy as np
 from PIL import Image
 from pipeline import RECORDS, git
-from splatseg.workflows.grounding import GroundingOptions
 
 from splatseg.evaluation.truth import MIN_TRUTH_PIXELS
 from splatseg.masks import read_label_map
 from splatseg.scene import load_scene
 from splatseg.workflows.evaluation import evaluate_scene
+from splatseg.workflows.grounding import GroundingOptions
 
 TABLE = RECORDS / "text"
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from splatseg.export.ids import write_ids, write_ids_ply
 from splatseg.geometry import SH_DC, Gaussians
 from splatseg.scene import read_ply
-from splatseg.viz.pictures import label_palette
+from splatseg.viz.labels import label_palette
 
 
 def test_ids_are_int32_and_need_no_pickle(tmp_path: Path) -> None:

@@ -9,22 +9,11 @@ from hypothesis import strategies as st
 from splatseg.images import scaled, to_uint8
 from splatseg.masks import Segments
 from splatseg.segmentation import FeatureMap
-from splatseg.viz.pictures import (
-    BACKGROUND,
-    DIMMED,
-    HIGHLIGHT,
-    MARGIN,
-    OUTLINE_STRENGTH,
-    TINT,
-    FeatureColors,
-    highlight,
-    label_palette,
-    mark,
-    montage,
-    number_labels,
-    paint_labels,
-    paint_segments,
-)
+from splatseg.viz.features import FeatureColors
+from splatseg.viz.labels import BACKGROUND, label_palette, number_labels, paint_labels
+from splatseg.viz.montages import MARGIN, montage
+from splatseg.viz.pictures import DIMMED, HIGHLIGHT, highlight, mark
+from splatseg.viz.segments import OUTLINE_STRENGTH, TINT, paint_segments
 
 MIN_NEIGHBOR_DISTANCE = 100  # in RGB, of ids that follow each other; below, hues look alike
 MIN_DISTANCE = 20  # in RGB, of any two of 24 ids

@@ -12,6 +12,7 @@ from splatseg.errors import SplatsegError
 from splatseg.progress import Canceled, Silent
 from splatseg.scene import load_scene
 from splatseg.workflows.evaluation import evaluate_scene
+from splatseg.workflows.grounding import GroundingOptions
 
 
 class Recorder(Silent):
@@ -55,7 +56,8 @@ def test_prompts_with_masks_or_boxes(scene_copy: Path, capture_copy: Path, synth
     box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     boxes = {"view_1": [{"prompt": "red ball", "box": [int(edge) for edge in box]}]}
     (capture_copy / "boxes.json").write_text(json.dumps(boxes))
-    by_box = evaluate_scene(scene_copy, capture_copy, **truth, boxes=capture_copy / "boxes.json")
+    finding = GroundingOptions(boxes=capture_copy / "boxes.json")
+    by_box = evaluate_scene(scene_copy, capture_copy, **truth, finding=finding)
     assert by_box.report["grounded_by"] == "boxes.json"
     assert min(by_mask.report["miou"], by_box.report["miou"]) > 0.9
 
@@ -63,9 +65,14 @@ def test_prompts_with_masks_or_boxes(scene_copy: Path, capture_copy: Path, synth
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"grounding": Path("a"), "sam": "b"}, "nothing for a detector or its boxes goes with it"),
-        ({"boxes": Path("a"), "detector": "b"}, "`detector` and `min_score` do not go with it"),
-        ({"detector": "a/folder/that/is/not"}, "a/folder/that/is/not"),
+        (
+            {"grounding": Path("a"), "finding": GroundingOptions(sam="b")},
+            "nothing for a detector or its boxes goes with it",
+        ),
+        (
+            {"finding": GroundingOptions(boxes=Path("a"), detector="b")},
+            "`detector` and `min_score` do not go with it",
+        ),
     ],
 )
 def test_what_finds_prompts_is_given_once(

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from splatseg.cli.device import Device
 from splatseg.cli.output import Output
-from splatseg.cli.selections import union_weights
 from splatseg.editing.edits import extract, hide, move, recolor, remove
 from splatseg.editing.unobserved import Unobserved, find_unobserved
 from splatseg.errors import SplatsegError
@@ -26,6 +25,7 @@ from splatseg.segmentation import Selection, save_selection
 from splatseg.segmentation.selection import SELECTED, fingerprint
 from splatseg.viz.edits import before_and_after, unobserved_montage, views_of
 from splatseg.workflows.device import choose_device
+from splatseg.workflows.selections import union_weights
 
 EDITS = "edits"  # in a scene's configuration: what was done to it, a line each
 OVERVIEW, UNSEEN_PICTURE, UNSEEN = "overview.png", "unseen.png", "unseen.safetensors"

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from splatseg.cli.export_views import FOLDERS, VIEW_FORMATS, ViewFlags, ViewFormat, write_views
 from splatseg.cli.output import Output
-from splatseg.cli.selections import union_weights
 from splatseg.errors import SplatsegError
 from splatseg.export.boxes import boxes_around, boxes_of, write_boxes
 from splatseg.export.ids import write_ids, write_ids_ply
@@ -25,6 +24,7 @@ from splatseg.masks.config import Level
 from splatseg.scene import Scene, load_scene
 from splatseg.segmentation.objects import Kind
 from splatseg.segmentation.selection import SELECTED
+from splatseg.workflows.selections import union_weights
 
 FileFormatName = Literal[
     "ply", "compressed-ply", "spz", "sog", "splat", "ids", "ids-ply", "boxes", "mesh"

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatseg.cli.output import Output
-from splatseg.cli.selections import SELECTION, find_selection, object_weights, union_weights
 from splatseg.errors import SplatsegError
 from splatseg.export.masks import (
     ViewMasks,
@@ -29,6 +28,13 @@ from splatseg.scene import Scene
 from splatseg.segmentation import Picker, load_selection
 from splatseg.segmentation.objects import bounds_of
 from splatseg.segmentation.selection import SELECTED
+from splatseg.workflows.selections import (
+    SELECTION,
+    find_selection,
+    known_objects,
+    object_weights,
+    union_weights,
+)
 
 ViewFormat = Literal["masks", "label-maps", "coco", "sa1b", "video"]
 VIEW_FORMATS: Final = ("masks", "label-maps", "coco", "sa1b", "video")
@@ -136,21 +142,6 @@ def _masks(
 def _pick_name(file: Path) -> str:
     """What the pick in a file is called: its folder is, as pick writes it."""
     return file.resolve().parent.name if file.name == SELECTION else file.stem
-
-
-def known_objects(scene: Scene, folder: Path) -> list[int]:
-    """The ids that cluster found.
-
-    Raises:
-        SplatsegError: it was not run, or found none.
-    """
-    ids = [] if scene.labels is None else torch.unique(scene.labels[scene.labels > 0]).tolist()
-    if not ids:
-        raise SplatsegError(
-            f"{folder} has no objects yet",
-            remedy=f"run splatseg cluster {folder} first, or give --selection",
-        )
-    return ids
 
 
 def _write_video(

@@ -22,7 +22,10 @@ from splatseg.scene import Scene, load_scene
 from splatseg.scene.photos import photo_path, rendered_color
 from splatseg.segmentation import feature_map, render_labels
 from splatseg.segmentation.clustering import region_features
-from splatseg.viz.pictures import FeatureColors, highlight, montage, paint_labels
+from splatseg.viz.features import FeatureColors
+from splatseg.viz.labels import paint_labels
+from splatseg.viz.montages import montage
+from splatseg.viz.pictures import highlight
 from splatseg.workflows.device import choose_device
 
 Kind = Literal["photo", "color", "features", "clusters", "pick"]

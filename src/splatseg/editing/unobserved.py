@@ -17,8 +17,8 @@ from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import ProjectedGaussians, project, rasterize
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
-from splatseg.segmentation.picking import MIN_VOTE_FRACTION, vote_fractions
-from splatseg.segmentation.selection import weights_margin
+from splatseg.segmentation.selection import SELECTED, weights_margin
+from splatseg.segmentation.votes import vote_fractions
 
 DEPTH_SIDE = 512  # pixels, the longer side of the depth maps that are kept of all training views
 TOLERANCE = 0.01  # of a depth: blended depths are off by about as much
@@ -82,7 +82,7 @@ def find_unobserved(
 
     shares = vote_fractions(after, frames, 1, unseen)[:, 0]
     share = sum(int(mask.sum()) for mask in masks.values()) / max(covered, 1)
-    return Unobserved(masks, share, shares > MIN_VOTE_FRACTION)
+    return Unobserved(masks, share, shares >= SELECTED)
 
 
 def _unseen_pixels(

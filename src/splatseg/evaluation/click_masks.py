@@ -24,7 +24,7 @@ from splatseg.evaluation.clicks import Click
 from splatseg.evaluation.metrics import mean_scores
 from splatseg.evaluation.protocol import Evaluation
 from splatseg.evaluation.truth import load_truth
-from splatseg.evaluation.views import at_truth_size, photo_sizes
+from splatseg.evaluation.views import at_size, photo_sizes
 from splatseg.progress import Progress
 from splatseg.scene import Scene
 from splatseg.segmentation import Picker
@@ -42,13 +42,14 @@ def measure_clicks(
         progress: gets the stage "scoring views".
     """
     truth = load_truth(capture.root, photo_sizes(scene.test))
-    picker = Picker(at_truth_size(scene, truth))
+    picker = Picker(scene)
+    views = {name: at_size(scene.frame(name), m.shape) for name, m in truth.maps.items()}
     queries = {click: click_queries(picker, click, query_radius) for click in clicks}
 
     def predict(frame: str, asked: Sequence[Click]) -> Iterator[Float[np.ndarray, "h w"] | None]:
         for click in asked:
             found = queries[click]
-            yield None if found is None else picker.margin_of(found, frame)
+            yield None if found is None else picker.margin_of(found, views[frame])
 
     return score_clicks(clicks, truth, predict, progress)
 

@@ -5,7 +5,7 @@ from jaxtyping import Integer
 
 from splatseg.errors import SplatsegError
 from splatseg.evaluation.truth import Truth
-from splatseg.evaluation.views import lens_at
+from splatseg.evaluation.views import at_size
 from splatseg.progress import Progress
 from splatseg.scene import Scene
 from splatseg.segmentation import render_labels
@@ -25,5 +25,5 @@ def label_maps(
         progress.update("scoring views", done, len(truth.maps))
         frame = scene.frame(name)
         rendered = render_labels(scene.gaussians, scene.labels, frame).cpu().numpy()
-        maps[name] = lens_at(frame, instance_map.shape).warp_to_photo(rendered, nearest=True)
+        maps[name] = at_size(frame, instance_map.shape).lens.warp_to_photo(rendered, nearest=True)
     return maps

@@ -34,6 +34,8 @@ class EvaluationOptions:
     """Folder of the true masks of prompts, where it is not in the capture."""
     grounder: Grounder | None = None
     """What finds prompts in the reference view."""
+    select_by_own_features: bool = False
+    """Of click3d: select Gaussians whose own feature is similar, as the paper does (Fig. 4)."""
 
     @property
     def required_grounder(self) -> Grounder:

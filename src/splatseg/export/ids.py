@@ -17,7 +17,7 @@ from splatseg.files import write_bytes
 from splatseg.geometry import SH_DC, Gaussians
 from splatseg.masks.config import Level
 from splatseg.scene import write_ply
-from splatseg.viz.pictures import label_palette
+from splatseg.viz.labels import label_palette
 
 
 def write_ids(

@@ -23,7 +23,6 @@ from splatseg.images import save_mask
 from splatseg.masks import Segments, write_label_map, write_segments
 from splatseg.render import project
 from splatseg.segmentation import Picker, Selection, render_labels
-from splatseg.segmentation.picking import frame_named
 from splatseg.segmentation.selection import weights_margin
 
 Report = Callable[[int], None]
@@ -65,8 +64,8 @@ def selection_masks(
     picker: Picker, selections: Sequence[Selection], frames: Sequence[str] | None = None
 ) -> Iterator[ViewMasks]:
     """What each frame's photo, by default of all, shows of the selections: ids count from 1."""
-    there = picker.scene.frames
-    for frame in there if frames is None else [frame_named(there, name) for name in frames]:
+    scene = picker.scene
+    for frame in scene.frames if frames is None else map(scene.frame, frames):
         masks = {
             number: picker.mask(selection, frame.name)
             for number, selection in enumerate(selections, start=1)

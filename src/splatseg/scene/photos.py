@@ -1,7 +1,10 @@
 """The photos behind a scene's frames, and what the scene shows in their place."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import torch
 
 from splatseg.capture import Frame
@@ -9,6 +12,14 @@ from splatseg.capture.photo import read_photo
 from splatseg.images import RGB, to_uint8
 from splatseg.render import render
 from splatseg.scene.scene import Scene
+
+T = TypeVar("T")
+
+
+def evenly_spaced(items: Sequence[T], count: int) -> list[T]:
+    """`count` of `items`, or all of fewer, from the first to the last."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)
+    return [items[place] for place in places]
 
 
 def photo_path(scene: Scene, frame: Frame) -> Path | None:
@@ -31,6 +42,6 @@ def render_as_photo(scene: Scene, frame: Frame) -> RGB:
 
 
 def rendered_color(scene: Scene, frame: Frame) -> RGB:
-    """The scene as the frame's working camera sees it."""
+    """The scene as the frame's undistorted camera sees it."""
     with torch.no_grad():
         return to_uint8(render(scene.gaussians, frame.camera).image)

@@ -7,15 +7,15 @@ same whatever their size:
 
 1. regions: connected pixels between the edges of the feature map; each gives one mean feature;
 2. HDBSCAN over the regions of all training views; a cluster's prototype is its mean, and
-   prototypes so alike that a click on one would select the other (Eq. 6) are one object;
-3. every Gaussian takes the prototype nearest to the feature that it is seen under;
-4. what is apart in space is apart: see bodies.py.
+   prototypes so similar that a click on one would select the other (Eq. 6) are one object;
+3. every Gaussian takes the prototype nearest to its view-aggregated feature;
+4. objects are split into connected components: see connected_components.py.
 
 Label 0 is "no object": similar to no prototype, or seen by no view. FLOATER (-1) are Gaussians away
-from all things.
+from all objects.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,73 +29,78 @@ from torch import Tensor
 from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.progress import SILENT, Progress
 from splatseg.render import project
 from splatseg.render.labels import label_image
 from splatseg.segmentation.config import THRESHOLD
 from splatseg.segmentation.connected_components import split_components
-from splatseg.segmentation.feature_maps import FeatureMap, view_aggregated_features
+from splatseg.segmentation.feature_maps import (
+    FeatureMap,
+    require_features,
+    view_aggregated_features,
+)
 
-# Blending softens edges over a few pixels, along which neighbors are all alike: so pixels this far
-# apart are compared, and those less alike lie on an edge.
+# Blending softens edges over a few pixels, along which neighbors are all similar: so pixels this
+# far apart are compared, and those less similar lie on an edge.
 EDGE_STEP = 2
-# At several strictnesses: soft features leak through edges at the lower ones, thin things keep no
+# At several strictnesses: soft features leak through edges at the lower ones, thin objects keep no
 # interior at the higher ones.
 EDGE_SIMILARITIES = (0.99, 0.95, 0.9)
 MIN_REGION_PIXELS = 30
-MIN_VIEW_FRACTION = 0.15  # a cluster has regions in about this share of the views, at least
+MIN_VIEW_FRACTION = 0.15  # a cluster has regions in at least about this fraction of the views
 MIN_CLUSTER_REGIONS = 3
 MIN_SAMPLES = 3  # HDBSCAN's density estimate
-SAME_OBJECT = THRESHOLD  # between prototypes, and from a Gaussian to its prototype
 
 
 def cluster_gaussians(
-    gaussians: Gaussians,
-    frames: Sequence[Frame],
-    report: Callable[[int, int], None] = lambda done, total: None,
+    gaussians: Gaussians, frames: Sequence[Frame], progress: Progress = SILENT
 ) -> Int[Tensor, " n"]:
-    """An object id for every Gaussian, from 1 by decreasing number; 0 = none, FLOATER.
+    """An object id for every Gaussian.
 
-    `frames` are the views that it is asked of; `report(done, total)` counts them.
+    Args:
+        gaussians: with features [n, f].
+        frames: the views whose rendered features are clustered, usually those trained on.
+        progress: told of the stage "clustering", a step for each view.
+
+    Returns:
+        Ids from 1 by decreasing number of Gaussians; 0 is none, FLOATER a floater.
 
     Raises:
         SplatsegError: the scene has no features, or they form no cluster.
     """
-    if gaussians.features.shape[1] == 0:
-        raise SplatsegError(
-            "the scene has no segmentation features",
-            remedy="train it with masks first",
-        )
+    require_features(gaussians)
     regions: list[Float[Tensor, "_ f"]] = []
-
-    def visit(index: int, features: FeatureMap) -> None:
-        report(index, len(frames))
-        regions.append(region_features(features))
-
-    seen = view_aggregated_features(gaussians, frames, visit)
+    seen = view_aggregated_features(
+        gaussians,
+        frames,
+        progress,
+        stage="clustering",
+        visit=lambda features: regions.append(region_features(features)),
+    )
     prototypes = find_prototypes(torch.cat(regions).cpu(), views=len(frames)).to(seen.device)
     similarity, nearest = (seen @ prototypes.T).max(dim=1)
-    labels = torch.where(similarity >= SAME_OBJECT, nearest + 1, 0)
+    labels = torch.where(similarity >= THRESHOLD, nearest + 1, 0)
     return renumbered(split_components(labels, gaussians))
 
 
 def region_features(features: FeatureMap) -> Float[Tensor, "r f"]:
     """Mean unit feature of every region of a feature map, at each of EDGE_SIMILARITIES."""
-    return torch.cat([regions_between_edges(features, alike) for alike in EDGE_SIMILARITIES])
+    return torch.cat([regions_between_edges(features, edge) for edge in EDGE_SIMILARITIES])
 
 
-def regions_between_edges(features: FeatureMap, alike: float) -> Float[Tensor, "r f"]:
+def regions_between_edges(features: FeatureMap, similarity: float) -> Float[Tensor, "r f"]:
     """Mean unit feature of every connected region between the edges of a feature map.
 
-    An edge is where pixels EDGE_STEP apart have a cosine below `alike`.
+    An edge is where pixels EDGE_STEP apart have a cosine below `similarity`.
     """
     unit, interior = features.features, features.covered.clone()
     step = EDGE_STEP
-    alike_across = (unit[:, step:] * unit[:, :-step]).sum(dim=-1) >= alike
-    alike_down = (unit[step:] * unit[:-step]).sum(dim=-1) >= alike
-    interior[:, step:] &= alike_across
-    interior[:, :-step] &= alike_across
-    interior[step:] &= alike_down
-    interior[:-step] &= alike_down
+    across = (unit[:, step:] * unit[:, :-step]).sum(dim=-1) >= similarity
+    down = (unit[step:] * unit[:-step]).sum(dim=-1) >= similarity
+    interior[:, step:] &= across
+    interior[:, :-step] &= across
+    interior[step:] &= down
+    interior[:-step] &= down
     regions = np.empty(interior.shape, dtype=np.int64)
     ndimage.label(interior.cpu().numpy(), output=regions)
     index, count = torch.from_numpy(regions).flatten().to(unit.device), int(regions.max())
@@ -123,15 +128,15 @@ def find_prototypes(regions: Float[Tensor, "r f"], views: int) -> Float[Tensor, 
         )
     kept = labels >= 0
     sums = regions.new_zeros(count, regions.shape[1]).index_add(0, labels[kept], regions[kept])
-    return merge_alike(F.normalize(sums, dim=1))
+    return merge_similar(F.normalize(sums, dim=1))
 
 
-def merge_alike(prototypes: Float[Tensor, "c f"]) -> Float[Tensor, "m f"]:
-    """One prototype for each group whose mean cosine is at least SAME_OBJECT."""
+def merge_similar(prototypes: Float[Tensor, "c f"]) -> Float[Tensor, "m f"]:
+    """One prototype for each group whose mean cosine is at least THRESHOLD."""
     if len(prototypes) < 2:
         return prototypes
     tree = linkage(prototypes.numpy(), method="average", metric="cosine")
-    groups = torch.from_numpy(fcluster(tree, 1 - SAME_OBJECT, criterion="distance") - 1).long()
+    groups = torch.from_numpy(fcluster(tree, 1 - THRESHOLD, criterion="distance") - 1).long()
     sums = prototypes.new_zeros(int(groups.max()) + 1, prototypes.shape[1])
     return F.normalize(sums.index_add(0, groups, prototypes), dim=1)
 
@@ -158,7 +163,7 @@ def renumbered(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
 def render_labels(
     gaussians: Gaussians, labels: Int[Tensor, " n"], frame: Frame
 ) -> Int[Tensor, "h w"]:
-    """Which object each pixel of the working image shows: the label with most blending weight.
+    """Which object each pixel of the undistorted image shows: the label with most blending weight.
 
     0 on background, and where Gaussians without an object, or floaters, prevail.
     """

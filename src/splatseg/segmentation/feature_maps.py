@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatseg.capture import Frame
+from splatseg.errors import SplatsegError
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.progress import SILENT, Progress
 from splatseg.render import ProjectedGaussians, backproject, project, rasterize
 from splatseg.render.labels import MIN_COVERAGE
 
@@ -25,6 +27,15 @@ class FeatureMap:
     """Where alpha is at least MIN_COVERAGE."""
 
 
+def require_features(gaussians: Gaussians) -> None:
+    """Raise SplatsegError unless the Gaussians have segmentation features."""
+    if gaussians.features.shape[1] == 0:
+        raise SplatsegError(
+            "the scene has no segmentation features (it was trained for colors only)",
+            remedy="train it with masks first",
+        )
+
+
 def feature_map(gaussians: Gaussians, view: ProjectedGaussians) -> FeatureMap:
     """Render F of Eq. 2 of arXiv:2404.12784 and normalize it per pixel."""
     with torch.no_grad():
@@ -36,42 +47,27 @@ def feature_map(gaussians: Gaussians, view: ProjectedGaussians) -> FeatureMap:
 def view_aggregated_features(
     gaussians: Gaussians,
     frames: Sequence[Frame],
-    visit: Callable[[int, FeatureMap], None] = lambda index, features: None,
+    progress: Progress = SILENT,
+    stage: str = "aggregating features",
+    visit: Callable[[FeatureMap], None] = lambda features: None,
 ) -> Float[Tensor, "n f"]:
     """The unit feature that each Gaussian is seen under; 0 where none of `frames` sees it.
 
-    The mean of the unit features of the pixels that it is seen in, by blending weight. A Gaussian's
-    own feature is only known through what it is blended with; this is what pixels show of it.
-    `visit(index, features)` is given each view's map.
+    The mean of the unit features of the pixels that show it, by blending weight. A Gaussian's own
+    feature is only known through what it is blended with; this is what pixels show of it.
+
+    Args:
+        progress: told of `stage`, a step for each view.
+        visit: given each view's map, so that it need not be rendered again.
     """
     total = torch.zeros_like(gaussians.features)
-    for index, frame in enumerate(frames):
+    for done, frame in enumerate(frames, start=1):
         view = project(gaussians, frame.camera, sh_degree=0)
         features = feature_map(gaussians, view)
         total += backproject(view, features.features)
-        visit(index, features)
+        visit(features)
+        progress.update(stage, done, len(frames))
     return F.normalize(total, dim=1)
-
-
-def view_similarity(
-    gaussians: Gaussians, view: ProjectedGaussians, queries: Float[Tensor, "q f"]
-) -> Float[Tensor, "h w"]:
-    """`similarity_map` of a view, without making the normalized map."""
-    return view_similarities(gaussians, view, [queries])[0]
-
-
-def view_similarities(
-    gaussians: Gaussians, view: ProjectedGaussians, objects: Sequence[Float[Tensor, "_ f"]]
-) -> Float[Tensor, "k h w"]:
-    """The same for several objects, each given by its queries, from one rendering."""
-    with torch.no_grad():
-        rendered = rasterize(view, gaussians.features)
-        lengths, covered = _lengths(rendered.image), rendered.alpha >= MIN_COVERAGE
-        similarities = lengths.new_empty(len(objects), *lengths.shape)
-        for similarity, queries in zip(similarities, objects, strict=True):
-            cosine = _largest_product(rendered.image, queries) / lengths
-            similarity.copy_(torch.where(covered, cosine, -1.0))
-    return similarities
 
 
 def similarity_map(features: FeatureMap, queries: Float[Tensor, "q f"]) -> Float[Tensor, "h w"]:

@@ -1,6 +1,6 @@
 """The objects of a clustered scene as a table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from splatseg.capture import Frame
 from splatseg.geometry import SH_DC, Gaussians
+from splatseg.progress import SILENT, Progress
 from splatseg.render import project
 from splatseg.render.labels import label_image
 from splatseg.segmentation.oriented_box import OrientedBox, oriented_box
@@ -97,19 +98,22 @@ def visibility_statistics(
     gaussians: Gaussians,
     labels: Int[Tensor, " n"],
     frames: Sequence[Frame],
-    report: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = SILENT,
 ) -> dict[int, VisibilityStatistics]:
-    """Where `frames` show each id from 1 to the largest of `labels`."""
+    """Where `frames` show each id from 1 to the largest of `labels`.
+
+    `progress` is told of the stage "visibility", a step for each view.
+    """
     count = max(0, int(labels.max())) + 1
     pixels = np.zeros((len(frames), count), dtype=np.int64)
     is_cut = np.zeros((len(frames), count), dtype=bool)
     for index, frame in enumerate(frames):
-        report(index, len(frames))
         view = project(gaussians, frame.camera, sh_degree=0)
         shown = label_image(view, labels.clamp_min(0)).cpu().numpy()
         pixels[index] = np.bincount(shown.ravel(), minlength=count)
         inner = shown[BORDER:-BORDER, BORDER:-BORDER]
         is_cut[index] = pixels[index] > np.bincount(inner.ravel(), minlength=count)
+        progress.update("visibility", index + 1, len(frames))
     found = {}
     for thing in range(1, count):
         shows = pixels[:, thing] >= MIN_SHOWN

@@ -14,7 +14,7 @@ from splatseg.render import project
 from splatseg.scene import Scene
 from splatseg.scene.photos import rendered_color
 from splatseg.segmentation.selection import weights_margin
-from splatseg.viz.pictures import montage
+from splatseg.viz.montages import montage
 
 SHEET_VIEWS = 3
 SHEET_CELL = 480  # pixels

@@ -13,7 +13,9 @@ from splatseg.scene import Scene
 from splatseg.scene.photos import photo_or_render
 from splatseg.text import Grounding
 from splatseg.viz.grounding import debug_picture
-from splatseg.viz.pictures import HIGHLIGHT, captioned_montage, paint_segments
+from splatseg.viz.montages import captioned_montage
+from splatseg.viz.pictures import HIGHLIGHT
+from splatseg.viz.segments import paint_segments
 
 COLUMNS = 3
 CELL = 480  # pixels

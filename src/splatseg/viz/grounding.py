@@ -9,7 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 from splatseg.images import RGB
 from splatseg.masks import Segments
 from splatseg.models.detector import Detection
-from splatseg.viz.pictures import BACKGROUND, HIGHLIGHT, mark, paint_segments
+from splatseg.viz.labels import BACKGROUND
+from splatseg.viz.pictures import HIGHLIGHT, mark
+from splatseg.viz.segments import paint_segments
 
 LETTER_FRACTION = 0.025  # of the picture's width: the height of a label's letters
 LINE_FRACTION = 1 / 300  # of the picture's width: how thick the best box's lines are

@@ -12,18 +12,16 @@ from splatseg.capture import load_capture
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import Evaluation, EvaluationOptions, find_protocol
 from splatseg.evaluation.config import ProtocolName
-from splatseg.evaluation.views import photo_sizes
 from splatseg.files import write_bytes
 from splatseg.images import AnyRGB, save_image
-from splatseg.models.detectors import DEFAULT_DETECTOR, load_detector
-from splatseg.models.segmenters import load_segmenter
 from splatseg.progress import SILENT, Progress
 from splatseg.scene import Scene, add_metrics, load_scene
 from splatseg.segmentation.config import QUERY_RADIUS
-from splatseg.text import BoxFile, DetectorSource, Grounder, MaskFolder
+from splatseg.text import Grounder, MaskFolder
 from splatseg.viz.evaluation import grounding_montage, worst_montage
 from splatseg.workflows.config import Device
 from splatseg.workflows.device import choose_device
+from splatseg.workflows.grounding import GroundingOptions, make_grounder
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,7 @@ def evaluate_scene(
     query_radius: int = QUERY_RADIUS,
     truth: Path | None = None,
     grounding: Path | None = None,
-    detector: str | None = None,
-    boxes: Path | None = None,
-    min_score: float | None = None,
-    sam: str | None = None,
+    finding: GroundingOptions | None = None,
     poses: Path | None = None,
     device: Device = "auto",
     progress: Progress = SILENT,
@@ -72,12 +67,8 @@ def evaluate_scene(
         truth: For text and 3d-ovs: folder of the true masks, if not `capture`/test_mask or
             `capture`/segmentations.
         grounding: For text and 3d-ovs: folder of <prompt>.png, each the mask of the prompt's object
-            in the first view that has truth, in place of what follows.
-        detector: Model that finds the prompts there: a folder or an id of the hub.
-        boxes: JSON file of boxes that a detector found there, in place of `detector`.
-        min_score: A detection's least score, in 0–1; by default the detector's usual one.
-        sam: Model that draws the mask in a box: a folder or an id of the hub; by default the box
-            means the one object that fills it best.
+            in the first view that has truth, in place of `finding`.
+        finding: For text and 3d-ovs: the detector or the boxes that find the prompts there.
         poses: The poses that the scene was trained with, if they were not the capture's own: a
             COLMAP model folder or a transforms.json.
         device: Where to compute.
@@ -94,7 +85,7 @@ def evaluate_scene(
     loaded = load_scene(scene).to(chosen)
     # At the scene's own downscale, so that photos come from the files that it was trained on.
     opened = load_capture(capture, downscale=loaded.config.get("downscale"), poses=poses)
-    grounder = _open_grounder(loaded, chosen, grounding, detector, boxes, min_score, sam)
+    grounder = _open_grounder(loaded, chosen, grounding, finding or GroundingOptions())
     found = find_protocol(protocol).run(
         loaded,
         opened,
@@ -105,33 +96,17 @@ def evaluate_scene(
 
 
 def _open_grounder(
-    scene: Scene,
-    device: torch.device,
-    grounding: Path | None,
-    detector: str | None,
-    boxes: Path | None,
-    min_score: float | None,
-    sam: str | None,
+    scene: Scene, device: torch.device, grounding: Path | None, finding: GroundingOptions
 ) -> Grounder | None:
     """What finds prompts; None where nothing is given that does."""
-    if (detector, boxes, min_score, sam) == (None, None, None, None):
+    if finding == GroundingOptions():
         return None if grounding is None else Grounder(MaskFolder(grounding))
     if grounding is not None:
         raise SplatsegError(
             "`grounding` has the masks of what was found already, so nothing for a detector or its "
             "boxes goes with it"
         )
-    if boxes is not None and (detector or min_score is not None):
-        raise SplatsegError(
-            "`boxes` are what a detector found, so `detector` and `min_score` do not go with it",
-            remedy="leave them or `boxes` away",
-        )
-    if boxes is not None:
-        finder = BoxFile(boxes, photo_sizes(scene.frames))
-    else:
-        model = load_detector(detector or DEFAULT_DETECTOR, device=device, min_score=min_score)
-        finder = DetectorSource(model)
-    return Grounder(finder, None if sam is None else load_segmenter(sam, device=device))
+    return make_grounder(scene, finding, device)
 
 
 def _write(

@@ -19,7 +19,7 @@ from splatseg.evaluation.metrics import MASK_FIGURES
 from splatseg.evaluation.protocol import Evaluation, EvaluationOptions, Protocol
 from splatseg.evaluation.protocols.click import deepest_clicks
 from splatseg.evaluation.truth import load_truth
-from splatseg.evaluation.views import lens_at, photo_sizes
+from splatseg.evaluation.views import at_size, photo_sizes
 from splatseg.progress import Progress
 from splatseg.render import project
 from splatseg.render.labels import label_image
@@ -37,7 +37,7 @@ def _measure(
     def predict(name: str, asked: Sequence[Click]) -> Iterator[Bool[np.ndarray, "h w"]]:
         frame, shape = scene.frame(name), truth.maps[name].shape
         shown = label_image(project(scene.gaussians, frame.camera), labels).cpu().numpy()
-        on_truth = lens_at(frame, shape).warp_to_photo(shown, nearest=True)
+        on_truth = at_size(frame, shape).lens.warp_to_photo(shown, nearest=True)
         for click in asked:
             yield on_truth == click.object_id
 

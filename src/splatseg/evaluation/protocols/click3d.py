@@ -34,7 +34,8 @@ from splatseg.evaluation.truth import Box, load_boxes, load_truth
 from splatseg.evaluation.views import photo_sizes
 from splatseg.progress import Progress
 from splatseg.scene import Scene
-from splatseg.segmentation import Picker, select_objects
+from splatseg.segmentation import Picker
+from splatseg.segmentation.selection import SELECTED
 
 BOX_MARGIN = 0.02  # world units, which are meters in captures with `points_gt.npz`
 
@@ -118,21 +119,25 @@ def _measure(
         boxes=load_boxes(capture.root),
     )
     clicks = deepest_clicks(truth, sizes)
-    selections = _selections(scene, clicks, options.query_radius)
+    selections = _selections(scene, clicks, options, progress)
     nothing = torch.zeros(len(scene.gaussians), dtype=torch.bool)
     scores = score_selections(clicks, lifted, lambda click: selections.get(click, nothing))
     return Evaluation(selections_report(scores) | {"query_radius": options.query_radius})
 
 
 def _selections(
-    scene: Scene, clicks: Sequence[Click], radius: int
+    scene: Scene, clicks: Sequence[Click], options: EvaluationOptions, progress: Progress
 ) -> dict[Click, Bool[Tensor, " n"]]:
     """The Gaussians that each click selects, but for those that hit nothing."""
-    picker = Picker(scene)
-    queries = {click: click_queries(picker, click, radius) for click in clicks}
-    asked = {click: found.positive for click, found in queries.items() if found is not None}
-    selected = select_objects(scene.gaussians, scene.train, list(asked.values())).cpu()
-    return dict(zip(asked, selected.unbind(dim=1), strict=True))
+    picker = Picker(scene, progress)
+    found = {click: click_queries(picker, click, options.query_radius) for click in clicks}
+    asked = {click: queries for click, queries in found.items() if queries is not None}
+    if not asked:
+        return {}
+    if options.select_by_own_features:
+        return {c: picker.select_by_own_features(queries).cpu() for c, queries in asked.items()}
+    weights = picker.exact_weights(list(asked.values())).cpu()
+    return dict(zip(asked, (weights >= SELECTED).unbind(dim=1), strict=True))
 
 
 def selections_report(scores: Sequence[SelectionScore]) -> dict[str, Any]:

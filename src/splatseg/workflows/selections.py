@@ -1,4 +1,4 @@
-"""What a command is asked to work on: objects by their ids, and earlier picks by their names."""
+"""What a person names: objects by their ids, and earlier picks by their names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,11 @@ SELECTION = "selection.safetensors"
 
 
 def find_selection(name: str, folder: Path) -> Path:
-    """The selection of an earlier pick of the scene in `folder`: its file, its folder or its name.
+    """The file of an earlier pick.
+
+    Args:
+        name: the file, its folder, or the name of the pick.
+        folder: the scene's, whose `picks` names are looked up in.
 
     Raises:
         SplatsegError: there is none.
@@ -35,18 +39,22 @@ def find_selection(name: str, folder: Path) -> Path:
 def union_weights(
     scene: Scene, folder: Path, objects: Sequence[int], selections: Sequence[str]
 ) -> Float[Tensor, " n"]:
-    """How much of each Gaussian belongs to the objects of these ids or to these picks, 0 to 1.
+    """How much of each Gaussian belongs to any of the named objects and picks, in [0, 1].
+
+    Args:
+        scene: as loaded from `folder`.
+        folder: the scene's.
+        objects: ids, as clustering gave them.
+        selections: earlier picks; see `find_selection`.
 
     Raises:
-        SplatsegError: neither is given, an id or a pick does not exist, nothing is selected.
+        SplatsegError: neither is given, or an id or a pick does not exist.
     """
     if not objects and not selections:
         raise SplatsegError(
             "nothing is selected",
-            expected=(
-                "--object ID, as splatseg cluster lists them, or --selection with the name "
-                "of a pick"
-            ),
+            expected="an `object` id, as splatseg cluster lists them, or the `selection` of "
+            "an earlier pick",
         )
     weights = torch.zeros(len(scene.gaussians), device=scene.gaussians.means.device)
     for number in objects:
@@ -58,16 +66,39 @@ def union_weights(
 
 
 def object_weights(scene: Scene, folder: Path, number: int) -> Float[Tensor, " n"]:
-    """1 for the Gaussians of the object of that id, else 0; a sentence if there is none."""
+    """1 for the Gaussians of the object of an id, else 0.
+
+    Raises:
+        SplatsegError: the scene has no objects, or none of this id.
+    """
     if scene.labels is None:
         raise SplatsegError(
             f"{folder} has no objects yet, so no object {number}",
-            remedy=f"run splatseg cluster {folder} first, or give --selection",
+            remedy=f"run splatseg cluster {folder} first, or give a `selection`",
         )
-    known = torch.unique(scene.labels[scene.labels > 0]).tolist()
+    known = _ids(scene)
     if number not in known:
         raise SplatsegError(
             f"{folder} has no object {number}",
             remedy=f"it has {', '.join(map(str, known)) or 'none'}",
         )
     return (scene.labels == number).float()
+
+
+def known_objects(scene: Scene, folder: Path) -> list[int]:
+    """The ids of all objects, ascending.
+
+    Raises:
+        SplatsegError: the scene was not clustered, or has no objects.
+    """
+    ids = _ids(scene)
+    if not ids:
+        raise SplatsegError(
+            f"{folder} has no objects yet",
+            remedy=f"run splatseg cluster {folder} first, or give a `selection`",
+        )
+    return ids
+
+
+def _ids(scene: Scene) -> list[int]:
+    return [] if scene.labels is None else torch.unique(scene.labels[scene.labels > 0]).tolist()

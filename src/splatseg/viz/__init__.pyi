@@ -1,0 +1,12 @@
+from .features import FeatureColors as FeatureColors
+from .grounding import debug_picture as debug_picture
+from .labels import label_palette as label_palette
+from .labels import number_labels as number_labels
+from .labels import paint_labels as paint_labels
+from .montages import captioned_montage as captioned_montage
+from .montages import montage as montage
+from .photos import picture as picture
+from .pictures import HIGHLIGHT as HIGHLIGHT
+from .pictures import highlight as highlight
+from .pictures import mark as mark
+from .segments import paint_segments as paint_segments
