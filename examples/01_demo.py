@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
-from splatseg.workflows.rendering import render_views
 
 from splatseg import PointPrompt
 from splatseg.masks.config import Level
@@ -23,6 +22,7 @@ from splatseg.training.config import PRESETS, TrainConfig
 from splatseg.workflows.clustering import cluster
 from splatseg.workflows.evaluation import evaluate_scene
 from splatseg.workflows.picking import PickOptions, pick
+from splatseg.workflows.rendering import render_views
 from splatseg.workflows.training import train
 
 CAPTURE = Path(__file__).parent / "captures" / "tabletop-demo"

@@ -34,7 +34,7 @@ from torch import Tensor
 from splatseg.capture import Frame, load_capture
 from splatseg.editing.placement import transform
 from splatseg.editing.removal import without
-from splatseg.editing.unobserved import Unobserved, find_unobserved
+from splatseg.editing.unobserved import UnobservedRegions, find_unobserved
 from splatseg.geometry import SH_DC, Gaussians, concatenate
 from splatseg.geometry.camera import Camera
 from splatseg.images import save_image, scaled, to_uint8
@@ -235,12 +235,12 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "psnr": {way: psnrs(one, composite, truth, frames) for way, one in ways.items()},
         "gaussians": {way: len(one) for way, one in ways.items()},
-        "unseen": {"truth": truth.share, "said": said.share, "iou": agreement(truth, said)},
+        "unseen": {"truth": truth.fraction, "said": said.fraction, "iou": agreement(truth, said)},
     }
 
 
 def psnrs(
-    gaussians: Gaussians, composite: Composite, truth: Unobserved, frames: Sequence[Frame]
+    gaussians: Gaussians, composite: Composite, truth: UnobservedRegions, frames: Sequence[Frame]
 ) -> dict[str, float]:
     """Against the scene that never had the object, by region, over all held-out pixels of it."""
     errors: dict[str, list[np.ndarray]] = {region: [] for region in COLUMNS}
@@ -259,7 +259,7 @@ def psnrs(
     return {region: round(-10 * math.log10(mean), 2) for region, mean in means.items()}
 
 
-def agreement(first: Unobserved, second: Unobserved) -> float:
+def agreement(first: UnobservedRegions, second: UnobservedRegions) -> float:
     """IoU of two answers over all frames."""
     pairs = [(first.masks[name], second.masks[name]) for name in first.masks]
     shared = sum(int((a & b).sum()) for a, b in pairs)

@@ -1,7 +1,9 @@
 """How long work tells how far it is, and how it is stopped."""
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
 
 
 class Canceled(KeyboardInterrupt):
@@ -43,3 +45,10 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+def tracked(items: Sequence[T], stage: str, progress: Progress) -> Iterator[T]:
+    """The items of a stage in turn; each counts as done when the next one is asked for."""
+    for done, item in enumerate(items, start=1):
+        yield item
+        progress.update(stage, done, len(items))

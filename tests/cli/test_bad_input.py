@@ -270,7 +270,7 @@ def test_a_scene_without_features(capture_copy: Path, refused: Refused) -> None:
 def test_renders_of_what_is_not_there(scene_copy: Path, refused: Refused) -> None:
     command = ("render", scene_copy, "--kinds")
     assert f"run splatseg cluster {scene_copy} first" in refused(*command, "clusters")
-    assert "--kinds pick needs --pick NAME" in refused(*command, "pick")
+    assert "give the name of one as --pick" in refused(*command, "pick")
     assert "run splatseg pick" in refused(*command, "pick", "--pick", "cup")
     edit_json(scene_copy / "manifest.json", lambda data: data.update(capture="/moved/away"))
     assert "/moved/away has no photo images/view_1.png" in refused(*command, "photo")

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders.progress import At
 from PIL import Image
+from splatseg.cli.prompts import parse_click
 
 from splatseg.cli import main
-from splatseg.cli.prompts import parse_click
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import iou
 from splatseg.masks import read_label_map
@@ -49,63 +50,31 @@ def test_train_writes_a_scene_beside_the_photos(capture_copy: Path, capsys) -> N
 
 
 def test_train_json(capture_copy: Path, tmp_path: Path, run_json: Json) -> None:
-    result = run_json(
-        *("train", capture_copy, "-o", tmp_path / "out", "--preset", "rgb", "--iterations", 5)
-    )
+    command = ("train", capture_copy, "-o", tmp_path / "out", "--preset", "rgb", "--iterations", 5)
+    result = run_json(*command)
+    assert list(result) == ["scene", "seconds", "gaussians"]
     assert result["scene"] == str(tmp_path / "out")
     assert result["gaussians"] == len(load_scene(tmp_path / "out").gaussians)
     assert not (capture_copy / "splatseg").exists()
+    assert run_json(*command) == result
 
 
-def test_the_rgb_preset_needs_no_masks(capture_copy: Path, capsys) -> None:
-    for path in (capture_copy / "masks" / "noisy").iterdir():
-        path.unlink()
-    assert main(["train", str(capture_copy), "--preset=rgb", "--iterations", "5"]) == 0
-    shown = capsys.readouterr().out
-    assert "masks" not in shown and "splatseg cluster" not in shown
-    assert load_scene(capture_copy / "splatseg").gaussians.features.shape[1] == 0
-
-
-def test_a_trained_scene_is_not_trained_again(capture_copy: Path, capsys) -> None:
-    command = ["train", str(capture_copy), "--preset", "rgb", "--iterations", "3"]
-    assert main(command) == 0
-    ply = capture_copy / "splatseg" / "scene.ply"
-    before = ply.stat().st_mtime_ns
-    assert main(command) == 0
-    assert "is already trained with these settings; --restart" in capsys.readouterr().out
-    assert ply.stat().st_mtime_ns == before
-    assert main([*command, "--restart"]) == 0
-    assert ply.stat().st_mtime_ns > before
-
-
-def test_other_settings_need_a_restart(capture_copy: Path, capsys) -> None:
-    command = ["train", str(capture_copy), "--preset", "rgb", "--iterations", "3"]
-    assert main(command) == 0
-    before = load_scene(capture_copy / "splatseg")
-    assert main([*command, "--seed", "1"]) == 2
-    error = capsys.readouterr().err
-    assert "holds a scene trained with other settings (seed was 0, now 1)" in error
-    assert torch.equal(
-        load_scene(capture_copy / "splatseg").gaussians.means, before.gaussians.means
-    )
-    assert main([*command, "--seed", "1", "--restart"]) == 0
-
-
-def test_ctrl_c_says_how_to_go_on(capture_copy: Path, capsys, monkeypatch) -> None:
-    def interrupt(line: object, progress: Any) -> None:
-        if progress.iteration == 3:
-            raise KeyboardInterrupt
-
-    command = ["train", str(capture_copy), "--preset", "rgb", "--iterations", "6"]
+def test_train_says_what_it_found_and_how_to_go_on(
+    capture_copy: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["train", str(capture_copy), "--preset=rgb", "--iterations", "3"]
+    stopped = At(stage="training", done=2)
     with monkeypatch.context() as patch:
-        patch.setattr("splatseg.cli.train._show", interrupt)
+        patch.setattr("splatseg.cli.output.ProgressBar.update", lambda _, *at: stopped.update(*at))
         assert main(command) == 130
     assert "progress is saved in" in capsys.readouterr().out
-    assert (capture_copy / "splatseg" / "checkpoints" / "latest.safetensors").is_file()
     assert main([*command, "--seed", "5"]) == 2
-    assert "holds an unfinished run with other settings (seed was" in capsys.readouterr().err
+    assert "unfinished run with other settings (seed was 0, now 5)" in capsys.readouterr().err
     assert main(command) == 0
-    assert load_scene(capture_copy / "splatseg").config["iterations"] == 6
+    shown = capsys.readouterr().out
+    assert "masks" not in shown and "splatseg cluster" not in shown
+    assert main(command) == 0
+    assert "is already trained with these settings; --restart" in capsys.readouterr().out
 
 
 def test_a_poses_file_takes_the_place_of_the_captures_own(capture_copy: Path, run_json) -> None:
@@ -232,34 +201,6 @@ def test_objects_keep_the_ids_that_they_had(scene_copy: Path, run_json: Json) ->
     assert [row["id"] for row in again["objects"]] == [row["id"] + 10 for row in first["objects"]]
     fresh = run_json("cluster", scene_copy, "--fresh-ids")
     assert fresh == first
-
-
-def test_rendered_colors_are_the_held_out_photos(
-    scene_copy: Path, synthetic, tmp_path: Path, run_json: Json
-) -> None:
-    result = run_json("render", scene_copy, "--kinds", "color", "photo", "-o", tmp_path / "out")
-    assert result["renders"] == str(tmp_path / "out")
-    color, photo = (
-        np.asarray(Image.open(tmp_path / "out" / kind / "view_1.png"), dtype=int)
-        for kind in ("color", "photo")
-    )
-    assert np.array_equal(photo, np.asarray(Image.open(synthetic.root / "images" / "view_1.png")))
-    assert np.abs(color - photo).mean() < 10
-
-
-@pytest.mark.parametrize(("which", "views"), [("test", 2), ("train", 8), ("all", 10)])
-def test_render_chooses_frames(
-    which: str, views: int, scene_copy: Path, tmp_path: Path, run_json: Json
-) -> None:
-    command = ("render", scene_copy, "--frames", which, "--kinds", "color", "-o", tmp_path / "out")
-    assert run_json(*command)["views"] == views
-    assert len(list((tmp_path / "out" / "color").iterdir())) == views
-
-
-def test_a_pick_is_rendered(scene_copy: Path, red_click, tmp_path: Path, run_json: Json) -> None:
-    run_json("pick", scene_copy, "--at", red_click[0], "--name", "red")
-    run_json("render", scene_copy, "--pick", "red", "--kinds", "pick", "-o", tmp_path / "out")
-    assert (tmp_path / "out" / "pick" / "view_1.png").is_file()
 
 
 def test_people_read_how_many_objects_there_are(scene_copy: Path, capsys) -> None:

@@ -1,4 +1,4 @@
-"""Recoloring and hiding, on the three balls."""
+"""Recoloring and hiding one of the three balls."""
 
 import pytest
 import torch
@@ -12,10 +12,10 @@ BLUE = torch.tensor([0.1, 0.2, 0.9])
 FAINT = 1e-3  # of a color; a hidden Gaussian is skipped by every renderer
 
 
-def test_hidden_gaussians_are_not_drawn(true_scene, arc) -> None:
+def test_hidden_gaussians_are_not_drawn(true_scene, views) -> None:
     gaussians, labels = true_scene
-    hidden = render(hide_gaussians(gaussians, labels == 1), arc[0])
-    without = render(gaussians.select(labels != 1), arc[0])
+    hidden = render(hide_gaussians(gaussians, labels == 1), views[0].camera)
+    without = render(gaussians.select(labels != 1), views[0].camera)
     assert len(hide_gaussians(gaussians, labels == 1)) == len(gaussians)
     torch.testing.assert_close(hidden.image, without.image, atol=FAINT, rtol=0)
 

@@ -1,4 +1,4 @@
-"""Removing a ball from the true scene: what hangs in and around it goes too."""
+"""Removing a ball from the true scene together with its floaters."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from splatseg.editing.removal import silhouette_fractions, without
 from splatseg.geometry.gaussians import Gaussians, concatenate
 
 
-def hung_up(
+def with_floaters(
     gaussians: Gaussians, labels: torch.Tensor, points: torch.Tensor
 ) -> tuple[Gaussians, torch.Tensor]:
     """The scene, and Gaussians at `points` that belong to nothing."""
@@ -17,39 +17,39 @@ def hung_up(
     return concatenate([gaussians, more]), torch.cat([labels, labels.new_zeros(len(points))])
 
 
-def test_what_hangs_in_a_ball_goes_with_it(true_scene, views, balls) -> None:
+def test_floaters_inside_a_ball_are_removed_with_it(true_scene, views, balls) -> None:
     (center, radius), random = balls[1], torch.Generator().manual_seed(0)
     directions = torch.nn.functional.normalize(torch.randn(12, 3, generator=random), dim=1)
     inside = torch.tensor(center) + 0.5 * radius * directions
-    scene, labels = hung_up(true_scene[0], true_scene[1], inside)
+    scene, labels = with_floaters(true_scene[0], true_scene[1], inside)
 
-    stays = without(scene, views, (labels == 1).float())
+    remaining = without(scene, views, (labels == 1).float())
 
-    assert not bool(stays[labels == 1].any())
-    assert not bool(stays[-len(inside) :].any())
-    assert bool(stays[(labels == 2) | (labels == 3)].all())
-    ground = stays[: -len(inside)][labels[: -len(inside)] == 0]
+    assert not bool(remaining[labels == 1].any())
+    assert not bool(remaining[-len(inside) :].any())
+    assert bool(remaining[(labels == 2) | (labels == 3)].all())
+    ground = remaining[: -len(inside)][labels[: -len(inside)] == 0]
     assert ground.float().mean() > 0.95  # but for a spot under the ball
 
 
-def test_what_stands_behind_stays_even_if_all_cameras_look_from_one_side(
+def test_the_background_remains_even_if_all_cameras_are_on_one_side(
     true_scene, views, balls
 ) -> None:
     center = torch.tensor(balls[1][0])
     camera = views[0].camera.position.float()
     behind = center + 2 * balls[1][1] * torch.nn.functional.normalize(center - camera, dim=0)
-    scene, labels = hung_up(true_scene[0], true_scene[1], behind[None])
+    scene, labels = with_floaters(true_scene[0], true_scene[1], behind[None])
     assert silhouette_fractions(behind[None], scene.select(labels == 1), views[:1]).item() == 1
 
     assert bool(without(scene, views[:1], (labels == 1).float())[-1])
 
 
-def test_the_order_of_gaussians_and_views_is_all_the_same(true_scene, views) -> None:
+def test_the_order_of_gaussians_and_views_does_not_matter(true_scene, views) -> None:
     gaussians, labels = true_scene
     order = torch.randperm(len(gaussians), generator=torch.Generator().manual_seed(0))
-    stays = without(gaussians, views, (labels == 2).float())
+    remaining = without(gaussians, views, (labels == 2).float())
     shuffled = without(gaussians.select(order), views[::-1], (labels[order] == 2).float())
-    assert torch.equal(shuffled, stays[order])
+    assert torch.equal(shuffled, remaining[order])
 
 
 def test_nothing_selected_removes_nothing(true_scene, views) -> None:

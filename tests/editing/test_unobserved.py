@@ -1,4 +1,4 @@
-"""What no photo shows behind a ball: known, where the scene is."""
+"""Unobserved regions behind a ball of the true scene."""
 
 import dataclasses
 
@@ -14,20 +14,20 @@ def removed(true_scene, frames):
     return find_unobserved(gaussians, (labels == 1).float(), gaussians.select(labels != 1), frames)
 
 
-def test_one_photo_sees_nothing_behind_a_ball_and_many_see_most(true_scene, views) -> None:
+def test_one_photo_shows_nothing_behind_a_ball_and_many_show_most(true_scene, views) -> None:
     training = [frame for frame in views if not frame.is_test]
     one, all_views = removed(true_scene, training[:1]), removed(true_scene, views)
-    assert one.share > 0.8  # but for what shines through along the outline
-    assert 0 < all_views.share < 0.6
+    assert one.fraction > 0.8  # the outline is translucent
+    assert 0 < all_views.fraction < 0.6
     assert set(all_views.masks) == {frame.name for frame in views}
 
 
-def test_only_what_the_ball_covered_is_unseen(true_scene, views, synthetic) -> None:
-    unseen = removed(true_scene, views)
+def test_only_pixels_of_the_ball_are_unobserved(true_scene, views, synthetic) -> None:
+    unobserved = removed(true_scene, views)
     for name, truth in synthetic.truth.items():
-        assert not bool(unseen.masks[name].numpy()[truth > 1].any())
+        assert not bool(unobserved.masks[name].numpy()[truth > 1].any())
     labels = true_scene[1]
-    ground_only = labels[labels != 1][unseen.gaussians]
+    ground_only = labels[labels != 1][unobserved.gaussians]
     assert len(ground_only) > 0 and not bool(ground_only.any())
 
 
@@ -41,7 +41,7 @@ def test_held_out_views_are_no_photos(true_scene, views) -> None:
 def test_an_object_that_no_view_shows_hides_nothing(true_scene, views) -> None:
     gaussians, _ = true_scene
     nothing = find_unobserved(gaussians, torch.zeros(len(gaussians)), gaussians, views[:2])
-    assert nothing.share == 0 and not bool(nothing.gaussians.any())
+    assert nothing.fraction == 0 and not bool(nothing.gaussians.any())
 
 
 def test_hatching_stays_inside_its_mask() -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from builders.labeled_scene import labeled_scene
+from builders.progress import Recorder
 from PIL import Image
 from pycocotools.coco import COCO
 from torch import Tensor
 
 from splatseg.capture import Frame, load_capture
 from splatseg.errors import SplatsegError
+from splatseg.evaluation import iou
 from splatseg.export.masks import (
     ViewMasks,
     object_masks,
@@ -25,15 +28,14 @@ from splatseg.export.masks import (
 )
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks import Segments, read_label_map, read_mask, read_segments, rle
-from splatseg.scene import Scene
 from splatseg.segmentation import Picker, PointPrompt
 
 NAMES = {1: "red ball", 2: "green ball", 700: "blue ball"}
 
 
 @pytest.fixture(scope="module")
-def frames(synthetic: object) -> tuple[Frame, ...]:
-    return load_capture(synthetic.root).frames[:3]  # type: ignore[attr-defined]
+def frames(synthetic) -> tuple[Frame, ...]:
+    return load_capture(synthetic.root).frames[:3]
 
 
 @pytest.fixture(scope="module")
@@ -59,24 +61,18 @@ def overlapping() -> ViewMasks:
     return ViewMasks("cam0/a", "images/cam0/a.jpg", (3, 9), Segments.from_masks(masks))
 
 
-def iou(one: np.ndarray, other: np.ndarray) -> float:
-    return float((one & other).sum() / (one | other).sum())
-
-
-def test_objects_are_where_the_truth_has_them(synthetic: object, views: list[ViewMasks]) -> None:
+def test_objects_are_where_the_truth_has_them(synthetic, views: list[ViewMasks]) -> None:
     for view in views:
-        truth = synthetic.truth[view.name]  # type: ignore[attr-defined]
+        truth = synthetic.truth[view.name]
         shown = view.label_map()
-        for thing, ball in ((1, 1), (2, 2), (700, 3)):
-            assert iou(shown == thing, truth == ball) > 0.9
+        for instance, ball in ((1, 1), (2, 2), (700, 3)):
+            assert iou(shown == instance, truth == ball) > 0.9
 
 
 def test_coco_opens_and_holds_the_masks(tmp_path: Path, views: list[ViewMasks]) -> None:
-    done: list[int] = []
-    count = write_coco(tmp_path / "coco.json", iter(views), NAMES, done.append)
+    write_coco(tmp_path / "coco.json", iter(views), NAMES)
     coco = COCO(str(tmp_path / "coco.json"))
-    assert done == [1, 2, 3]
-    assert len(coco.getAnnIds()) == count == sum(len(view.ids) for view in views)
+    assert len(coco.getAnnIds()) == sum(len(view.ids) for view in views)
     assert [row["name"] for row in coco.loadCats(coco.getCatIds())] == list(NAMES.values())
     for image, view in zip(coco.loadImgs(coco.getImgIds()), views, strict=True):
         assert image["file_name"] == view.photo
@@ -105,7 +101,7 @@ def test_coco_keeps_things_that_no_view_shows_as_categories(tmp_path: Path) -> N
 
 
 def test_sa1b_reads_back_as_equal_segments(tmp_path: Path, views: list[ViewMasks]) -> None:
-    assert write_sa1b(tmp_path / "sa1b", [*views, overlapping()]) == 4
+    write_sa1b(tmp_path / "sa1b", [*views, overlapping()])
     for view in [*views, overlapping()]:
         path = tmp_path / "sa1b" / f"{view.name}.json"
         segments = read_segments(path)
@@ -138,7 +134,7 @@ def test_binary_masks_are_there_for_every_view_and_id(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("write", [write_sa1b, write_label_maps])
 def test_a_failure_leaves_the_folder_as_it_was(
-    tmp_path: Path, write: Callable[[Path, Sequence[ViewMasks]], int]
+    tmp_path: Path, write: Callable[[Path, Sequence[ViewMasks]], None]
 ) -> None:
     def failing() -> object:
         yield overlapping()
@@ -151,18 +147,20 @@ def test_a_failure_leaves_the_folder_as_it_was(
     assert [path.name for path in tmp_path.rglob("*")] == ["masks", "before.png"]
 
 
-def test_selections_are_masked_as_the_picker_does(trained: Scene, synthetic: object) -> None:
-    picker = Picker(trained)
-    frame = trained.frames[0].name
+def test_selections_are_masked_as_the_picker_does(synthetic) -> None:
+    scene = labeled_scene(synthetic)
+    picker, (first, second) = Picker(scene), scene.frames[:2]
     chosen = [
-        picker.pick([PointPrompt(frame, *map(float, synthetic.click(ball, frame)))])  # type: ignore[attr-defined]
+        picker.pick([PointPrompt(first.name, *map(float, synthetic.click(ball, first.name)))])
         for ball in (1, 2)
     ]
-    shown = list(selection_masks(picker, chosen, [frame, trained.frames[1].name]))
-    assert [view.photo for view in shown] == [each.photo for each in trained.frames[:2]]
+    progress = Recorder()
+    shown = list(selection_masks(picker, chosen, [second.name, first.name], progress))
+    assert [view.photo for view in shown] == [second.photo, first.photo]
+    assert progress.updates == [("masks", 1, 2), ("masks", 2, 2)]
     for view in shown:
-        for thing, selection in enumerate(chosen, start=1):
-            mask = view.segments.mask(view.ids.index(thing))
+        for instance, selection in enumerate(chosen, start=1):
+            mask = view.segments.mask(view.ids.index(instance))
             assert (mask == picker.mask(selection, view.name)).all()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders.progress import Recorder
 
 from splatseg.errors import SplatsegError
 from splatseg.export.mesh import (
@@ -16,8 +17,8 @@ from splatseg.export.mesh import (
     Mesh,
     depth_view,
     grid_around,
+    largest_component,
     object_mesh,
-    one_body,
     write_mesh,
 )
 from splatseg.export.path import look_at
@@ -78,8 +79,8 @@ def volume(mesh: Mesh) -> float:
 
 def test_a_ball_gives_a_closed_sphere_in_its_place_and_colors() -> None:
     pytest.importorskip("skimage")
-    done: list[tuple[int, int]] = []
-    mesh = object_mesh(ball(), cameras((-1.2, 0.0, 1.2)), VOXELS, lambda *at: done.append(at))
+    progress = Recorder()
+    mesh = object_mesh(ball(), cameras((-1.2, 0.0, 1.2)), VOXELS, progress)
     from_center = mesh.vertices - CENTER.numpy()
     distances = np.linalg.norm(from_center, axis=1)
     assert 0 < distances.mean() - RADIUS < 2 * SIGMA
@@ -90,7 +91,7 @@ def test_a_ball_gives_a_closed_sphere_in_its_place_and_colors() -> None:
     lower = from_center[:, 2] < -0.1
     assert mesh.colors[upper].mean(axis=0) == pytest.approx([255, 0, 0], abs=30)
     assert mesh.colors[lower].mean(axis=0) == pytest.approx([0, 0, 255], abs=30)
-    assert done == [(index, 24) for index in range(24)]
+    assert progress.updates == [("fusing depth", n, 24) for n in range(1, 25)]
 
 
 def test_what_no_view_sees_from_below_is_closed_where_the_gaussians_end() -> None:
@@ -126,17 +127,17 @@ def test_depth_is_that_of_the_front_and_infinite_beside_it() -> None:
     assert math.isinf(float(seen.depth[2, 2]))
 
 
-def test_one_body_keeps_the_largest_and_fills_it() -> None:
+def test_the_largest_component_is_kept_and_filled() -> None:
     distance = np.ones((9, 9, 9))
     distance[1:6, 1:6, 1:6] = -0.5
     distance[3, 3, 3] = 0.2  # a hollow
     distance[7, 7, 7] = -0.9  # apart
-    kept = one_body(distance)
+    kept = largest_component(distance)
     assert (kept < 0).sum() == 125
     assert kept[3, 3, 3] == -1
     assert kept[7, 7, 7] == 1
     assert kept[2, 2, 2] == -0.5
-    assert (one_body(np.ones((3, 3, 3))) == 1).all()
+    assert (largest_component(np.ones((3, 3, 3))) == 1).all()
 
 
 def test_voxels_are_cubes_around_the_object() -> None:

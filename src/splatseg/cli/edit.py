@@ -2,45 +2,21 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import tyro
-from jaxtyping import Float
-from PIL import ImageColor
-from torch import Tensor
 
 from splatseg.cli.device import Device
 from splatseg.cli.output import Output
-from splatseg.editing.edits import extract, hide, move, recolor, remove
-from splatseg.editing.unobserved import Unobserved, find_unobserved
 from splatseg.errors import SplatsegError
-from splatseg.files import replacing_folder
-from splatseg.geometry.gaussians import Gaussians
-from splatseg.images import save_image
-from splatseg.scene import Scene, load_scene, save_scene
-from splatseg.segmentation import Selection, save_selection
-from splatseg.segmentation.selection import SELECTED, fingerprint
-from splatseg.viz.edits import before_and_after, unobserved_montage, views_of
-from splatseg.workflows.device import choose_device
-from splatseg.workflows.selections import union_weights
 
-EDITS = "edits"  # in a scene's configuration: what was done to it, a line each
-OVERVIEW, UNSEEN_PICTURE, UNSEEN = "overview.png", "unseen.png", "unseen.safetensors"
-WRITTEN = {"scene.ply", "features.safetensors", "labels.safetensors", "manifest.json"}
-WRITTEN |= {OVERVIEW, UNSEEN_PICTURE, UNSEEN}
+if TYPE_CHECKING:  # imports torch
+    from splatseg.workflows import edits
+
 AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
-
-
-@dataclass(frozen=True, eq=False)
-class EditResult:
-    """A scene after an edit."""
-
-    scene: Scene
-    unseen: Unobserved | None = None
-    """Of a removal: what no photo shows."""
+ROTATION = "AXIS,DEGREES, as in z,90, or W,X,Y,Z"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,71 +36,68 @@ class Edit(ABC):
     """Print one JSON object on stdout, and nothing else there."""
 
     @abstractmethod
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
-        """The scene with the object, to which Gaussians belong by `weights`, edited."""
+    def edit(self) -> "edits.Edit":
+        """What is done to the objects."""
 
     def run(self, out: Output) -> dict[str, Any]:
         """Write the new scene, and views of it before and after."""
-        refuse_foreign(self.output, self.scene)
-        scene = load_scene(self.scene).to(choose_device(self.device))
-        weights = union_weights(scene, self.scene, self.object, self.selection)
-        count = int((weights >= SELECTED).sum())
-        result = self.edited(scene, weights)
-        after = replace(
-            result.scene,
-            # Photos do not show the edited scene: where there are none, pictures show renders.
-            capture=str(self.output.absolute()),
-            config=scene.config | {EDITS: [*scene.config.get(EDITS, []), self._told()]},
-            metrics={},
-        )
-        with replacing_folder(self.output) as new:
-            save_scene(new, after)
-            frames = views_of(scene.gaussians, weights, scene.frames)
-            save_image(new / OVERVIEW, before_and_after(scene, after, frames))
-            if result.unseen is not None and result.unseen.share > 0:
-                write_unseen(new, after, result.unseen)
-        out.say(f"{count} Gaussians selected; the new scene has {len(after.gaussians)}")
-        out.wrote(self.output, "the new scene, for any other command")
-        out.wrote(self.output / OVERVIEW, "before and after: look here first")
-        facts = {"scene": str(self.output), "selected": count, "gaussians": len(after.gaussians)}
-        if result.unseen is None:
-            return facts
-        out.say(told_unseen(result.unseen, self.output))
-        return facts | {"unseen": result.unseen.share}
+        from splatseg.workflows.edits import edit_scene
 
-    def _told(self) -> str:
-        things = [*map(str, self.object), *self.selection]
-        return f"{type(self).__name__.lower()} {', '.join(things)}"
+        edit = self.edit()
+        with out.progress_bar() as progress:
+            result = edit_scene(
+                self.scene,
+                self.output,
+                edit,
+                objects=self.object,
+                selections=self.selection,
+                device=self.device,
+                progress=progress,
+            )
+        out.say(f"{result.selected} Gaussians selected; the new scene has {result.gaussians}")
+        out.wrote(result.scene, "the new scene, for any other command")
+        out.wrote(result.overview, "before and after: look here first")
+        if result.unobserved == 0:
+            out.say("photos show all of what is uncovered")
+        elif result.unobserved is not None:
+            out.say(
+                f"no photo shows {result.unobserved:.0%} of what is uncovered, so the scene is a "
+                f"guess there: see {result.unobserved_picture}"
+            )
+        return result.to_json()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extract(Edit):
-    """Take objects out into a scene of their own."""
+    """Extract objects into a scene of their own."""
 
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
-        """Only the selected Gaussians."""
-        return EditResult(extract(scene, weights))
+    def edit(self) -> "edits.Edit":
+        """An extraction."""
+        from splatseg.workflows import edits
+
+        return edits.Extract()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remove(Edit):
-    """Remove objects, with what hangs in and around them; tells what no photo shows behind."""
+    """Remove objects and the floaters left by them; find the unobserved regions behind them."""
 
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
-        """The Gaussians that are neither selected nor inside the object."""
-        after = remove(scene, weights)
-        return EditResult(
-            after, find_unobserved(scene.gaussians, weights, after.gaussians, scene.frames)
-        )
+    def edit(self) -> "edits.Edit":
+        """A removal."""
+        from splatseg.workflows import edits
+
+        return edits.Remove()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hide(Edit):
-    """Make objects invisible: their Gaussians stay in the scene, too faint to be drawn."""
+    """Make objects invisible: their Gaussians stay in the scene with an opacity near 0."""
 
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
-        """The same Gaussians, the selected ones without opacity."""
-        return EditResult(hide(scene, weights))
+    def edit(self) -> "edits.Edit":
+        """A hiding."""
+        from splatseg.workflows import edits
+
+        return edits.Hide()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,14 +109,16 @@ class Recolor(Edit):
     strength: float = 0.5
     """0 leaves the colors, 1 gives the new one alone."""
 
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
-        """The same Gaussians, the selected ones in a mixed color."""
-        return EditResult(recolor(scene, weights, parse_color(self.color), self.strength))
+    def edit(self) -> "edits.Edit":
+        """A recoloring."""
+        from splatseg.workflows import edits
+
+        return edits.Recolor(parse_color(self.color), self.strength)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Move(Edit):
-    """Move, turn or scale objects; what hung in and around them at the old place goes."""
+    """Move, rotate or scale objects; the floaters left by them at the old place are removed."""
 
     by: str = "0,0,0"
     """X,Y,Z in the world's units and axes; below 0 as in --by=-0.1,0,0."""
@@ -152,69 +127,38 @@ class Move(Edit):
     scale: float = 1.0
     """Factor, about the center, which is the median of the object's Gaussians."""
 
-    def edited(self, scene: Scene, weights: Float[Tensor, " n"]) -> EditResult:
-        """The selected Gaussians elsewhere, and those that stay without them."""
-        by, rotation = parse_numbers("--by", self.by, 3), parse_rotation(self.rotate)
-        return EditResult(move(scene, weights, by, rotation, self.scale))
+    def edit(self) -> "edits.Edit":
+        """A move."""
+        from splatseg.workflows import edits
+
+        x, y, z = parse_numbers("--by", self.by, 3, "X,Y,Z")
+        return edits.Move((x, y, z), parse_rotation(self.rotate), self.scale)
 
 
-def refuse_foreign(folder: Path, scene: Path) -> None:
-    """Raise if writing to `folder` would take the place of anything but an earlier edit."""
-    if folder.resolve() == scene.resolve():
-        raise SplatsegError(
-            f"-o is the scene itself, {scene}",
-            remedy="give the folder of a new one",
-        )
-    found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    foreign = [name for name in found if name not in WRITTEN]
-    if foreign or (found and EDITS not in load_scene(folder).config):
-        what = foreign[0] if foreign else "a scene that no edit wrote"
-        raise SplatsegError(
-            f"{folder} holds {what}, and an edit takes the place of the whole folder",
-            remedy="choose a new one with -o",
-        )
-
-
-def write_unseen(folder: Path, after: Scene, unseen: Unobserved) -> None:
-    """A picture of what no photo shows, and its Gaussians as a selection."""
-    save_image(folder / UNSEEN_PICTURE, unobserved_montage(after, unseen))
-    made = ("never photographed, behind what was removed",)
-    gaussians: Gaussians = after.gaussians
-    flagged = Selection(unseen.gaussians.float(), fingerprint(gaussians), made)
-    save_selection(folder / UNSEEN, flagged)
-
-
-def told_unseen(unseen: Unobserved, folder: Path) -> str:
-    """The sentence about what no photo shows."""
-    if unseen.share == 0:
-        return "all of what lies behind was photographed"
-    return (
-        f"{unseen.share:.0%} of what lies behind was never photographed, and is a guess: see "
-        f"{folder / UNSEEN_PICTURE}"
-    )
-
-
-def parse_color(text: str) -> Float[Tensor, "3"]:
+def parse_color(text: str) -> tuple[float, float, float]:
     """RGB in [0, 1] from #rrggbb or a color's name."""
+    from PIL import ImageColor
+
     try:
-        return torch.tensor(ImageColor.getrgb(text)[:3]) / 255
+        red, green, blue = ImageColor.getrgb(text)[:3]
     except ValueError as error:
-        raise SplatsegError(
-            f"--color {text} is no color",
-            expected="#rrggbb",
-        ) from error
+        raise SplatsegError(f"--color {text} is no color", expected="#rrggbb") from error
+    return red / 255, green / 255, blue / 255
 
 
-def parse_rotation(text: str) -> Float[Tensor, "4"]:
+def parse_rotation(text: str) -> tuple[float, float, float, float]:
     """A wxyz quaternion from AXIS,DEGREES or W,X,Y,Z."""
     axis, _, degrees = text.partition(",")
     if axis not in AXES:
-        return parse_numbers("--rotate", text, 4, "AXIS,DEGREES, as in z,90, or W,X,Y,Z")
-    half = math.radians(float(parse_numbers("--rotate", degrees, 1, "AXIS,DEGREES"))) / 2
-    return torch.tensor([math.cos(half), *(math.sin(half) * v for v in AXES[axis])])
+        w, x, y, z = parse_numbers("--rotate", text, 4, ROTATION)
+        return w, x, y, z
+    (angle,) = parse_numbers("--rotate", degrees, 1, "AXIS,DEGREES")
+    half = math.radians(angle) / 2
+    x, y, z = (math.sin(half) * v for v in AXES[axis])
+    return math.cos(half), x, y, z
 
 
-def parse_numbers(flag: str, text: str, count: int, expected: str = "X,Y,Z") -> Float[Tensor, " n"]:
+def parse_numbers(flag: str, text: str, count: int, expected: str) -> list[float]:
     """`count` finite numbers between commas."""
     try:
         numbers = [float(part) for part in text.split(",")]
@@ -222,4 +166,4 @@ def parse_numbers(flag: str, text: str, count: int, expected: str = "X,Y,Z") -> 
         numbers = []
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
         raise SplatsegError(f"{flag} {text} is not {expected}")
-    return torch.tensor(numbers)
+    return numbers

@@ -1,4 +1,4 @@
-"""Showing Gaussians in another color, or not at all. No Gaussian is added or taken away."""
+"""Recoloring and hiding Gaussians. The number of Gaussians does not change."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +11,7 @@ HIDDEN_LOGIT = -10.0  # an opacity of 5e-5: below the 1/255 that every renderer 
 
 
 def hide_gaussians(gaussians: Gaussians, selected: Bool[Tensor, " n"]) -> Gaussians:
-    """The scene with its `selected` Gaussians too faint to be drawn."""
+    """The scene with its `selected` Gaussians at an opacity too low to be drawn."""
     logits = torch.where(selected, HIDDEN_LOGIT, gaussians.logit_opacities)
     return Gaussians(**(gaussians.tensors() | {"logit_opacities": logits}))
 
@@ -22,9 +22,14 @@ def recolor_gaussians(
     color: Float[Tensor, "3"],
     strength: float,
 ) -> Gaussians:
-    """The scene with the colors of its `selected` Gaussians mixed with `color`, RGB in [0, 1].
+    """The scene with the colors of its `selected` Gaussians mixed with `color`.
 
-    Of strength 0 it stays as it is; of strength 1 it has `color` alone, from all sides.
+    Args:
+        gaussians: All Gaussians of the scene.
+        selected: Those to recolor.
+        color: RGB in [0, 1].
+        strength: In [0, 1]. 0 leaves the colors as they are; at 1 the selected Gaussians have
+            `color` from every direction.
 
     Raises:
         SplatsegError: a strength or a color outside [0, 1].
@@ -37,7 +42,7 @@ def recolor_gaussians(
     if not 0 <= strength <= 1:
         raise SplatsegError(
             f"the strength is {strength}",
-            expected="a share from 0 to 1",
+            expected="a fraction from 0 to 1",
         )
     target = torch.zeros_like(gaussians.sh[0])
     target[0] = (color.to(target) - 0.5) / SH_DC

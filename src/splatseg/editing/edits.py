@@ -1,7 +1,8 @@
-"""Edits of a scene: the scene and what is selected in, another scene out.
+"""Edits of a scene. Each takes a scene and an object's weights and returns another scene.
 
-`weights` [n] tell how much of each Gaussian belongs to the object, 0 to 1, as those of a selection:
-by half or more, and it is selected. Features, labels and levels go along, row by row.
+`weights` [n] are how much of each Gaussian belongs to the object, in [0, 1], like those of a
+selection. A Gaussian that belongs by half or more is selected. Features, labels and levels stay
+aligned with the Gaussians. All raise SplatsegError if nothing is selected.
 """
 
 from dataclasses import replace
@@ -13,40 +14,46 @@ from splatseg.editing.color import hide_gaussians, recolor_gaussians
 from splatseg.editing.placement import transform
 from splatseg.editing.removal import without
 from splatseg.errors import SplatsegError
+from splatseg.progress import SILENT, Progress
 from splatseg.scene import Scene
 from splatseg.segmentation.selection import SELECTED
 
 
 def extract(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
-    """The object alone."""
+    """A scene of the selected Gaussians only."""
     return scene.select(_selected(weights))
 
 
-def remove(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
-    """The scene without the object, and without what hung in and around it: see removal.py.
+def remove(scene: Scene, weights: Float[Tensor, " n"], progress: Progress = SILENT) -> Scene:
+    """The scene without the object and the floaters that it leaves: see removal.py.
+
+    Args:
+        scene: A scene.
+        weights: How much of each Gaussian belongs to the object, in [0, 1].
+        progress: Told of the stage "silhouettes", in views.
 
     Raises:
         SplatsegError: nothing is selected, or nothing would be left.
     """
     _selected(weights)
-    stays = _stays(scene, weights)
-    if not bool(stays.any()):
+    remaining = _remaining(scene, weights, progress)
+    if not bool(remaining.any()):
         raise SplatsegError(
-            f"all {len(stays)} Gaussians of the scene would go",
+            f"all {len(remaining)} Gaussians of the scene would go",
             remedy="select less, or extract",
         )
-    return scene.select(stays)
+    return scene.select(remaining)
 
 
 def hide(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
-    """The scene with the object there, and invisible."""
+    """The scene with the object's Gaussians kept, at an opacity too low to be drawn."""
     return replace(scene, gaussians=hide_gaussians(scene.gaussians, _selected(weights)))
 
 
 def recolor(
     scene: Scene, weights: Float[Tensor, " n"], color: Float[Tensor, "3"], strength: float = 0.5
 ) -> Scene:
-    """The scene with the object's colors mixed with `color`, RGB in [0, 1]; see `recolor`."""
+    """The scene with the object's colors mixed with `color`, RGB in [0, 1]; see color.py."""
     selected = _selected(weights)
     changed = recolor_gaussians(scene.gaussians, selected, color.to(weights.device), strength)
     return replace(scene, gaussians=changed)
@@ -58,16 +65,28 @@ def move(
     by: Float[Tensor, "3"],
     rotation: Float[Tensor, "4"],
     scale: float = 1.0,
+    progress: Progress = SILENT,
 ) -> Scene:
-    """The scene with the object elsewhere, and its old place as in `removed`.
+    """The scene with the object elsewhere. Its old place is left as by `remove`.
 
-    It is turned by the wxyz quaternion `rotation` and scaled about its center, the median of its
-    Gaussians', and then moved `by` world units.
+    The object is rotated and scaled about its center, the median of its Gaussians' means, and then
+    translated.
+
+    Args:
+        scene: A scene.
+        weights: How much of each Gaussian belongs to the object, in [0, 1].
+        by: The translation, in world units.
+        rotation: A wxyz quaternion of any length above 0.
+        scale: A factor above 0.
+        progress: Told of the stage "silhouettes", in views.
+
+    Raises:
+        SplatsegError: nothing is selected, or what `transform` refuses.
     """
     selected = _selected(weights)
     center = scene.gaussians.means[selected].median(dim=0).values
     changed = transform(scene.gaussians, selected, rotation, by, scale, center)
-    return replace(scene, gaussians=changed).select(selected | _stays(scene, weights))
+    return replace(scene, gaussians=changed).select(selected | _remaining(scene, weights, progress))
 
 
 def _selected(weights: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
@@ -80,7 +99,8 @@ def _selected(weights: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
     return selected
 
 
-def _stays(scene: Scene, weights: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
-    """`without`, by the cameras that the scene was trained on."""
-    training = [frame for frame in scene.frames if not frame.is_test]
-    return without(scene.gaussians, training or scene.frames, weights)
+def _remaining(
+    scene: Scene, weights: Float[Tensor, " n"], progress: Progress
+) -> Bool[Tensor, " n"]:
+    """`without`, by the training views, or by all where none is."""
+    return without(scene.gaussians, scene.train or scene.frames, weights, progress)

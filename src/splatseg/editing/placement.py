@@ -24,9 +24,15 @@ def transform(
     scale: float,
     center: Float[Tensor, "3"],
 ) -> Gaussians:
-    """The scene with its `selected` Gaussians placed anew, their view-dependent color turned too.
+    """The scene with its `selected` Gaussians transformed, spherical harmonics included.
 
-    `rotation` is wxyz, of any length but zero.
+    Args:
+        gaussians: All Gaussians of the scene.
+        selected: Those to transform.
+        rotation: A wxyz quaternion of any length above 0.
+        translation: In world units.
+        scale: A factor above 0.
+        center: The fixed point of rotation and scaling, in world units.
 
     Raises:
         SplatsegError: a rotation of length 0, a scale that is not positive, NaN or infinity.

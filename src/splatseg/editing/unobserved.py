@@ -1,8 +1,8 @@
-"""What no photo shows behind a removed object: there a scene can only have guessed.
+"""Unobserved regions: what no photo shows behind a removed object.
 
-A pixel that the object covered shows, with the object gone, a point of the scene behind it. The
-point counts as seen if some training camera had it in view with nothing of the whole scene, the
-object included, in front of it. Where nothing is left to be hit, there is no such point: unseen.
+A pixel that the object covered shows a point behind it after the removal. The point is observed if
+a training camera had it in its picture with nothing of the whole scene, the object included, in
+front of it. A pixel that shows nothing after the removal is unobserved.
 """
 
 from collections.abc import Sequence
@@ -15,44 +15,45 @@ from torch import Tensor
 from splatseg.capture import Frame
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.progress import SILENT, Progress, tracked
 from splatseg.render import ProjectedGaussians, project, rasterize
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
 from splatseg.segmentation.selection import SELECTED, weights_margin
 from splatseg.segmentation.votes import vote_fractions
 
 DEPTH_SIDE = 512  # pixels, the longer side of the depth maps that are kept of all training views
-TOLERANCE = 0.01  # of a depth: blended depths are off by about as much
+TOLERANCE = 0.01  # of a depth: about the error of blended depths
 
 
 @dataclass(frozen=True, eq=False)
-class Unobserved:
-    """Where a removed object lets one see what was never photographed."""
+class UnobservedRegions:
+    """Where the removal of an object uncovers what was never photographed."""
 
     masks: dict[str, Bool[Tensor, "_ _"]]
-    """Frame name to the pixels of its working image that show it."""
-    share: float
+    """Frame name to the pixels of its undistorted image that show an unobserved region."""
+    fraction: float
     """Of the pixels that the object covered in all frames, in [0, 1]; 0 if it covered none."""
     gaussians: Bool[Tensor, " m"]
-    """The Gaussians left that are mostly visible in such pixels."""
+    """The remaining Gaussians that are visible mostly in such pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class DepthMap:
-    """How far a camera sees."""
+    """The depth of the scene at each pixel of a camera."""
 
     camera: Camera
     depth: Float[Tensor, "h w"]
-    """Along the optical axis; infinite where it sees nothing."""
+    """Along the optical axis, in world units; infinite where no Gaussian is hit."""
 
     def sees(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " p"]:
-        """Which world points are in the picture, with nothing in front of them."""
+        """Which world points are in the picture and not occluded."""
         there = self.camera.project(points)
         farthest = (1 + TOLERANCE) * self.depth[there.rows, there.columns]
         return there.is_inside & (there.depths <= farthest)
 
 
 def depth_map(gaussians: Gaussians, camera: Camera) -> DepthMap:
-    """How far a camera sees the scene, at most DEPTH_SIDE pixels wide and high."""
+    """The depth map of a scene, at most DEPTH_SIDE pixels wide and high."""
     ratio = min(1.0, DEPTH_SIDE / max(camera.width, camera.height))
     smaller = camera.resized(round(ratio * camera.width), round(ratio * camera.height))
     return DepthMap(smaller, _depth(project(gaussians, smaller)))
@@ -63,29 +64,36 @@ def find_unobserved(
     weights: Float[Tensor, " n"],
     after: Gaussians,
     frames: Sequence[Frame],
-) -> Unobserved:
-    """What no training photo shows of the scene `after` an object was removed from `before`.
+    progress: Progress = SILENT,
+) -> UnobservedRegions:
+    """The regions that become visible by the removal of an object and that no photo shows.
 
-    `weights` are how much of each Gaussian of `before` belonged to the object. All `frames` get a
-    mask; only those that were trained on count as photographed.
+    Args:
+        before: All Gaussians of the scene.
+        weights: How much of each of them belongs to the object, in [0, 1].
+        after: The Gaussians that remain after the removal.
+        frames: The views that get a mask. Only training views count as photos; if there is none,
+            all do.
+        progress: Told of the stages "depth maps", in photos, and "unobserved regions", in views.
     """
     training = [frame for frame in frames if not frame.is_test] or list(frames)
-    photographed = [depth_map(before, frame.camera) for frame in training]
+    photos = tracked(training, "depth maps", progress)
+    photographed = [depth_map(before, frame.camera) for frame in photos]
     masks, covered = {}, 0
-    for frame in frames:
+    for frame in tracked(frames, "unobserved regions", progress):
         footprint = weights_margin(before, project(before, frame.camera), weights) >= 0
-        masks[frame.name] = _unseen_pixels(photographed, after, frame.camera, footprint)
+        masks[frame.name] = _unobserved_pixels(photographed, after, frame.camera, footprint)
         covered += int(footprint.sum())
 
-    def unseen(frame: Frame, view: ProjectedGaussians) -> Bool[Tensor, "1 h w"]:
+    def unobserved(frame: Frame, view: ProjectedGaussians) -> Bool[Tensor, "1 h w"]:
         return masks[frame.name][None]
 
-    shares = vote_fractions(after, frames, 1, unseen)[:, 0]
-    share = sum(int(mask.sum()) for mask in masks.values()) / max(covered, 1)
-    return Unobserved(masks, share, shares >= SELECTED)
+    votes = vote_fractions(after, frames, 1, unobserved)[:, 0]
+    fraction = sum(int(mask.sum()) for mask in masks.values()) / max(covered, 1)
+    return UnobservedRegions(masks, fraction, votes >= SELECTED)
 
 
-def _unseen_pixels(
+def _unobserved_pixels(
     photographed: Sequence[DepthMap],
     after: Gaussians,
     camera: Camera,
@@ -98,11 +106,11 @@ def _unseen_pixels(
     is_hit = z.isfinite()
     pixels = torch.stack([columns, rows], dim=1) + 0.5
     world = camera.unproject(pixels, torch.where(is_hit, z, 1.0))
-    is_seen = torch.zeros_like(is_hit)
+    is_observed = torch.zeros_like(is_hit)
     for photo in photographed:
-        is_seen |= photo.sees(world)
+        is_observed |= photo.sees(world)
     mask = torch.zeros_like(footprint)
-    mask[rows, columns] = ~(is_seen & is_hit)
+    mask[rows, columns] = ~(is_observed & is_hit)
     return mask
 
 

@@ -33,12 +33,12 @@ class AlignedBox:
 
 @dataclass(frozen=True)
 class ObjectBoxes:
-    """Where an object is: two boxes, both without a few outliers at the ends of each side."""
+    """Two boxes of an object, both without a few outliers at either end of each side."""
 
     id: int | None
-    """None of a selection."""
+    """None for a selection."""
     kind: Kind | None
-    """None where the object table does not tell."""
+    """None if the object table does not have it."""
     gaussians: int
     axis_aligned: AlignedBox
     oriented: OrientedBox
@@ -53,22 +53,22 @@ class ObjectBoxes:
 def boxes_of(
     gaussians: Gaussians, labels: Int[Tensor, " n"], kinds: Mapping[int, Kind]
 ) -> list[ObjectBoxes]:
-    """The boxes of every id above 0, by id; `kinds` are those of the object table, if known."""
-    things = torch.unique(labels[labels > 0]).tolist()
-    return [boxes_around(gaussians.select(labels == i), i, kinds.get(i)) for i in things]
+    """The boxes of every id above 0, ascending; `kinds` by id are those of the object table."""
+    ids = torch.unique(labels[labels > 0]).tolist()
+    return [boxes_around(gaussians.select(labels == i), i, kinds.get(i)) for i in ids]
 
 
 def boxes_around(
-    gaussians: Gaussians, thing: int | None = None, kind: Kind | None = None
+    gaussians: Gaussians, object_id: int | None = None, kind: Kind | None = None
 ) -> ObjectBoxes:
-    """The boxes of a thing that consists of `gaussians`, one at least."""
+    """The boxes of an object that consists of `gaussians`, of which there is at least one."""
     low, high = bounds_of(gaussians)
     aligned = AlignedBox(_triple((low + high) / 2), _triple(high - low))
-    return ObjectBoxes(thing, kind, len(gaussians), aligned, box_of(gaussians))
+    return ObjectBoxes(object_id, kind, len(gaussians), aligned, box_of(gaussians))
 
 
 def write_boxes(path: Path | str, boxes: Sequence[ObjectBoxes]) -> None:
-    """Write the boxes, and what their numbers mean."""
+    """Write JSON with the boxes and their conventions: units, axes and rotation."""
     rows = [box.to_json() for box in boxes]
     content = {"schema": SCHEMA, **CONVENTIONS, "boxes": rows}
     write_bytes(Path(path), json.dumps(content, indent=1).encode())

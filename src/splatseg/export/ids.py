@@ -1,4 +1,4 @@
-"""Which object each Gaussian belongs to: as an array, or as a PLY in which objects have colors.
+"""The object that each Gaussian belongs to, as an array or as a PLY in which objects have colors.
 
 Rows are those of scene.ply. Ids are as `splatseg cluster` gives them: 0 = no object, -1 = floater.
 """
@@ -37,7 +37,7 @@ def write_ids(
 def write_ids_ply(path: Path | str, gaussians: Gaussians, labels: Int[Tensor, " n"]) -> None:
     """Write a standard PLY of SH degree 0, each object in the color that `cluster` paints it in.
 
-    What belongs to no object is dark.
+    Gaussians of no object are dark.
     """
     ids = labels.clamp_min(0).cpu()
     palette = torch.from_numpy(label_palette(int(ids.max()))) / 255

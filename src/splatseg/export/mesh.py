@@ -1,15 +1,15 @@
 """The surface of an object as a triangle mesh, for robotics and augmented reality.
 
-Views of the object's Gaussians alone give depth, which is fused to a truncated signed distance on a
-grid of voxels: above 0 outside, in units of the truncation. Its zero level is the surface. What no
-view saw through is inside: an object on a table is closed below, flat where its Gaussians end.
+Depth maps of the object's Gaussians alone are fused to a truncated signed distance on a grid of
+voxels: above 0 outside, in units of the truncation. Its zero level is the surface. Voxels that no
+view saw through are inside: an object on a table is closed below, flat where its Gaussians end.
 
-Depth is the median: where a ray has met half of what it meets. The mean lies between two surfaces
-wherever it meets both. Lengths are world units.
+Depth is the median: where a ray has accumulated half of its alpha. The mean would lie between two
+surfaces wherever a ray meets both. Lengths are world units.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,26 +25,25 @@ from splatseg.export.path import FILLED, close_up
 from splatseg.files import write_bytes
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.progress import SILENT, Progress, tracked
 from splatseg.render import project, rasterize
 
 VOXELS = 96  # along the longest side: finer than Gaussians tell, so that edges are smooth
 VOXEL_LIMITS = (8, 256)  # fewer show nothing; more take gigabytes
 MARGIN = 2  # voxels around the object on every side
-QUANTILES = (0.001, 0.999)  # of the centers: what is beyond floats
-TRUNCATION = 5.0  # pixels of the photos, on the object: by as much do views' depths differ
+QUANTILES = (0.001, 0.999)  # of the centers: beyond them are floaters
+TRUNCATION = 5.0  # pixels of the photos, on the object: how much depths differ between views
 MIN_TRUNCATION = 2  # voxels
-MAX_SIZE = 1024  # pixels of a view, which are otherwise as fine as the photos'
-DEPTHS = 32  # steps, across the object, that the median depth is interpolated between
+MAX_SIZE = 1024  # pixels of a view; a smaller one has the resolution of the photos
+DEPTHS = 32  # steps across the object; the median depth is interpolated between them
 SOLID = 0.5  # alpha from which a ray meets the object
-VOXELS_AT_ONCE = 2**20  # that a view is looked up for: temporary arrays of megabytes
+VOXELS_AT_ONCE = 2**20  # voxels that are projected at once: temporary arrays of megabytes
 SUFFIXES = (".ply", ".glb", ".obj", ".stl")
 INSTALL = "pip install 'splatseg[mesh]'"
 
-Report = Callable[[int, int], None]
-
 
 class NoSurface(SplatsegError):
-    """What was selected cannot have a mesh."""
+    """No view shows a surface of the object."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +83,11 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class DepthView:
-    """What one camera sees of an object."""
+    """Depth and color of an object in one view."""
 
     camera: Camera
     depth: Float[Tensor, "h w"]
-    """Along the optical axis; infinite where the object is not met."""
+    """Along the optical axis; infinite beside the object."""
     color: Float[Tensor, "h w 3"]
 
 
@@ -96,15 +95,18 @@ def object_mesh(
     gaussians: Gaussians,
     cameras: Sequence[Camera],
     voxels: int = VOXELS,
-    report: Report = lambda done, total: None,
+    progress: Progress = SILENT,
 ) -> Mesh:
-    """The surface of the object that consists of `gaussians`, as the training `cameras` see it.
+    """The surface of an object: its largest connected component, closed.
 
-    Only its largest piece, closed. `voxels` is how many there are along the longest side. `report`
-    counts cameras; those that do not have the object in their picture are passed over.
+    Args:
+        gaussians: Those of the object.
+        cameras: The training views; those that do not show the object are left out.
+        voxels: How many there are along the longest side, within VOXEL_LIMITS.
+        progress: Told of the stage "fusing depth", in views.
 
     Raises:
-        NoSurface: nothing shows one.
+        NoSurface: no view shows one.
         SplatsegError: scikit-image is not installed.
     """
     marching_cubes = _marching_cubes()
@@ -112,15 +114,15 @@ def object_mesh(
     views = [camera for camera in cameras if _shows(camera, grid)]
     if not views:
         raise NoSurface("no camera has the whole object before it, so nothing shows its form")
-    distance, color = fuse(gaussians, views, grid, report)
-    body = one_body(distance)
-    if not (body < 0).any():
+    distance, color = fuse(gaussians, views, grid, progress)
+    solid = largest_component(distance)
+    if not (solid < 0).any():
         raise NoSurface(
             f"the {len(gaussians)} Gaussians have no surface: they are too few or too faint to "
             "hide what is behind them",
             remedy="select more of the object",
         )
-    padded = np.pad(body, 1, constant_values=1.0)
+    padded = np.pad(solid, 1, constant_values=1.0)
     vertices, faces, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")
     places = vertices.astype(np.float64) - 1
     shown = [
@@ -168,37 +170,60 @@ def fuse(
     gaussians: Gaussians,
     cameras: Sequence[Camera],
     grid: Grid,
-    report: Report = lambda done, total: None,
+    progress: Progress = SILENT,
 ) -> tuple[Float[np.ndarray, "nx ny nz"], Float[np.ndarray, "3 nx ny nz"]]:
     """The truncated signed distance at every voxel, and the color of the nearest surface.
 
     Distances are means over the views that see the voxel, or the surface less than the truncation
     in front of it; -1 where none does. A view that meets nothing on its way to a voxel counts 1.
     """
-    points, center = grid.points(), grid.center.double().cpu()
+    center = grid.center.double().cpu()
     pixel = float(np.median([float((c.position - center).norm()) / c.fx for c in cameras]))
     truncation = max(TRUNCATION * pixel, MIN_TRUNCATION * grid.spacing)
-    distance, seen, colored = torch.zeros(3, len(points), device=points.device)
-    color = torch.zeros(len(points), 3, device=points.device)
     size = min(math.ceil(2 * grid.radius / (FILLED * pixel)), MAX_SIZE)
-    for done, camera in enumerate(cameras):
-        report(done, len(cameras))
+    sums = _Sums.at(grid.points())
+    for camera in tracked(cameras, "fusing depth", progress):
         near = close_up(camera, center, grid.radius, size)
-        view = depth_view(gaussians, near, center, grid.radius)
-        for start in range(0, len(points), VOXELS_AT_ONCE):
+        sums.add(depth_view(gaussians, near, center, grid.radius), truncation)
+    distance, color, is_colored = sums.means()
+    paint = color.T.reshape(3, *grid.shape).cpu().numpy()
+    known = is_colored.reshape(grid.shape).cpu().numpy()
+    return distance.reshape(grid.shape).cpu().numpy(), _spread(paint, known)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Sums over views at the voxels, added to in place."""
+
+    points: Float[Tensor, "p 3"]
+    distance: Float[Tensor, " p"]
+    seen: Float[Tensor, " p"]
+    """Views with a distance."""
+    color: Float[Tensor, "p 3"]
+    colored: Float[Tensor, " p"]
+    """Views with a color."""
+
+    @staticmethod
+    def at(points: Float[Tensor, "p 3"]) -> "_Sums":
+        distance, seen, colored = torch.zeros(3, len(points), device=points.device)
+        return _Sums(points, distance, seen, torch.zeros_like(points), colored)
+
+    def add(self, view: DepthView, truncation: float) -> None:
+        for start in range(0, len(self.points), VOXELS_AT_ONCE):
             part = slice(start, start + VOXELS_AT_ONCE)
-            ahead, shown = _look_up(view, points[part])
+            ahead, shown = _look_up(view, self.points[part])
             signed = (ahead / truncation).clamp(max=1)
             counts = signed >= -1
             at_surface = counts & (signed < 1)
-            distance[part] += torch.where(counts, signed, 0)
-            seen[part] += counts
-            color[part] += torch.where(at_surface[:, None], shown, 0)
-            colored[part] += at_surface
-    mean = torch.where(seen > 0, distance / seen.clamp_min(1), -1)
-    paint = (color / colored.clamp_min(1)[:, None]).T.reshape(3, *grid.shape)
-    known = (colored > 0).reshape(grid.shape).cpu().numpy()
-    return mean.reshape(grid.shape).cpu().numpy(), _spread(paint.cpu().numpy(), known)
+            self.distance[part] += torch.where(counts, signed, 0)
+            self.seen[part] += counts
+            self.color[part] += torch.where(at_surface[:, None], shown, 0)
+            self.colored[part] += at_surface
+
+    def means(self) -> tuple[Float[Tensor, " p"], Float[Tensor, "p 3"], Bool[Tensor, " p"]]:
+        """Distances, -1 where no view has one; colors, 0 where none has one; and which have one."""
+        distance = torch.where(self.seen > 0, self.distance / self.seen.clamp_min(1), -1)
+        return distance, self.color / self.colored.clamp_min(1)[:, None], self.colored > 0
 
 
 def depth_view(
@@ -216,14 +241,14 @@ def depth_view(
     return DepthView(camera, depth.where(rendered.alpha >= SOLID, torch.inf), image[..., :3])
 
 
-def one_body(distance: Float[np.ndarray, "nx ny nz"]) -> Float[np.ndarray, "nx ny nz"]:
-    """The distance with all but the largest body turned into outside, and hollows into inside."""
+def largest_component(distance: Float[np.ndarray, "nx ny nz"]) -> Float[np.ndarray, "nx ny nz"]:
+    """The distance of the largest connected component alone, with its hollows filled."""
     labeled: Any = ndimage.label(distance < 0)
-    bodies, count = labeled
+    components, count = labeled
     if count == 0:
         return distance
-    largest = 1 + np.bincount(bodies.ravel())[1:].argmax()
-    solid = np.asarray(ndimage.binary_fill_holes(bodies == largest), dtype=bool)
+    largest = 1 + np.bincount(components.ravel())[1:].argmax()
+    solid = np.asarray(ndimage.binary_fill_holes(components == largest), dtype=bool)
     return np.where(
         solid, np.where(distance < 0, distance, -1.0), np.where(distance < 0, 1.0, distance)
     )
@@ -268,10 +293,10 @@ def _look_up(
     return torch.where(seen.is_inside, behind, -torch.inf), view.color[seen.rows, seen.columns]
 
 
-def _crossing(share: Float[Tensor, "h w k"], ends: Float[Tensor, " k"]) -> Float[Tensor, "h w"]:
-    """Where the `share`, which rises from 0 to 1 over `ends`, is a half; linear between ends."""
-    after = (share >= 0.5).int().argmax(dim=-1, keepdim=True).clamp_min(1)
-    low, high = share.gather(-1, after - 1), share.gather(-1, after)
+def _crossing(fraction: Float[Tensor, "h w k"], ends: Float[Tensor, " k"]) -> Float[Tensor, "h w"]:
+    """Where a fraction that rises from 0 to 1 over `ends` is a half, linear between ends."""
+    after = (fraction >= 0.5).int().argmax(dim=-1, keepdim=True).clamp_min(1)
+    low, high = fraction.gather(-1, after - 1), fraction.gather(-1, after)
     step = ((0.5 - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)  # 0/0 where nothing is met
     return torch.lerp(ends[after - 1], ends[after], step)[..., 0]
 
@@ -279,7 +304,7 @@ def _crossing(share: Float[Tensor, "h w k"], ends: Float[Tensor, " k"]) -> Float
 def _spread(
     color: Float[np.ndarray, "3 nx ny nz"], known: Bool[np.ndarray, "nx ny nz"]
 ) -> Float[np.ndarray, "3 nx ny nz"]:
-    """The colors, those that are not known being their nearest known voxel's."""
+    """The colors, with unknown ones replaced by that of the nearest known voxel."""
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     i, j, k = np.asarray(nearest)
     return color[:, i, j, k]

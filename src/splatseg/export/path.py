@@ -1,7 +1,7 @@
-"""Cameras that nobody stood at: around an object, and along the photos' path.
+"""Cameras of new views: around an object, and along the photos' path.
 
-A turntable keeps to the distance and the height that the photos were taken from, for there a scene
-looks as good as it was trained. Directions are unit vectors in world axes.
+A turntable keeps to the distance and the height that the photos were taken from, where renders are
+best. Directions are unit vectors in world axes.
 """
 
 import math
@@ -18,14 +18,14 @@ from torch import Tensor
 from splatseg.errors import SplatsegError
 from splatseg.geometry.camera import Camera
 
-MIN_UP = 0.1  # length of the mean of the cameras' ups below which they point everywhere
+MIN_UP = 0.1  # length of the mean of the cameras' up vectors; below it they have no common one
 MAX_STEEPNESS = math.radians(80)  # above it a turntable spins the picture rather than the object
 MIN_STEP = 1e-6  # of a path's length: cameras nearer to each other are one
-FILLED = 0.8  # share of a picture's shorter side that what it frames fills
+FILLED = 0.8  # fraction of a picture's shorter side that what it frames fills
 
 
 def world_up(cameras: Sequence[Camera]) -> Float[Tensor, "3"]:
-    """Where photos have their top, on average.
+    """The mean up direction of cameras, a unit vector.
 
     Raises:
         SplatsegError: no camera, or their tops cancel out.
@@ -41,7 +41,7 @@ def world_up(cameras: Sequence[Camera]) -> Float[Tensor, "3"]:
 
 
 def focus(cameras: Sequence[Camera]) -> Float[Tensor, "3"]:
-    """The point that cameras look at: the nearest to all their optical axes, by least squares."""
+    """The point that cameras look at, in least squares the nearest to their optical axes."""
     forward = torch.stack([camera.cam_from_world[2, :3] for camera in cameras])
     across = torch.eye(3, dtype=forward.dtype) - forward[:, :, None] * forward[:, None]
     places = torch.stack([camera.position for camera in cameras])
@@ -162,7 +162,7 @@ def flight(cameras: Sequence[Camera], count: int, width: int, height: int) -> li
 
 
 def _up(camera: Camera) -> Float[Tensor, "3"]:
-    """Where the top of the camera's picture is."""
+    """The up direction of a camera."""
     return -camera.cam_from_world[1, :3]
 
 
@@ -179,8 +179,8 @@ def _across(
 
 def _median_lens(cameras: Sequence[Camera], width: int, height: int) -> Camera:
     """A camera whose shorter side spans the median angle that those of `cameras` do."""
-    shares = [min(c.width / c.fx, c.height / c.fy) for c in cameras]
-    focal = min(width, height) / float(np.median(shares))
+    spans = [min(c.width / c.fx, c.height / c.fy) for c in cameras]
+    focal = min(width, height) / float(np.median(spans))
     near = min(camera.near for camera in cameras)
     pose = cameras[0].cam_from_world
     return Camera(pose, focal, focal, width / 2, height / 2, width, height, near)

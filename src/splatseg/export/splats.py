@@ -1,13 +1,13 @@
 """Gaussians as files that viewers read: standard PLY, compressed PLY, SPZ, SOG and .splat.
 
-The PLY is our own and exact. The others gaussforge writes, from a PLY that is prepared for what the
-format, or gaussforge, expects:
+The PLY is written here and is exact. The others are written by gaussforge, from a PLY that is
+prepared for what the format, or gaussforge, expects:
 
-- SPZ has y up and z backward where a PLY has y down and z forward. gaussforge does not turn them.
-- In a compressed PLY, spherical harmonics go channel by channel. gaussforge 0.6 reads them so, and
+- SPZ has y up and z backward where a PLY has y down and z forward. gaussforge does not convert.
+- A compressed PLY stores spherical harmonics channel by channel. gaussforge 0.6 reads them so, but
   writes them coefficient by coefficient.
 
-What each format loses: docs/formats.md.
+The errors of each format: docs/formats.md.
 """
 
 from collections.abc import Callable
@@ -88,14 +88,14 @@ def _as_it_is(path: Path, gaussians: Gaussians) -> Gaussians:
 
 
 def _for_compressed_ply(path: Path, gaussians: Gaussians) -> Gaussians:
-    """With the harmonics in an order that gaussforge's makes right."""
+    """With the harmonics permuted so that gaussforge writes them channel by channel."""
     rest = gaussians.sh[:, 1:]
     shuffled = rest.transpose(1, 2).reshape(rest.shape)
     return replace(gaussians, sh=torch.cat([gaussians.sh[:, :1], shuffled], dim=1))
 
 
 def _for_spz(path: Path, gaussians: Gaussians) -> Gaussians:
-    """Turned by half a turn about x, exactly: all of it is changes of sign."""
+    """Rotated by half a turn about x. It only changes signs, so it is exact."""
     farthest = float(gaussians.means.abs().max())
     if farthest >= SPZ_REACH:
         raise SplatsegError(

@@ -1,9 +1,10 @@
 """Videos of a scene, or of an object of it, as MP4.
 
-H.264 where the PyAV that is installed can write it, else MPEG-4 part 2, which fewer browsers play.
+H.264 where the installed PyAV can write it, else MPEG-4 part 2, which fewer browsers play.
+Progress counts views, in the stage "video".
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from splatseg.files import replacing_file
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.images import to_uint8
+from splatseg.progress import SILENT, Progress, tracked
 from splatseg.render import project, rasterize, render
 from splatseg.segmentation.selection import SELECTED, weights_margin
 from splatseg.viz.pictures import highlight
@@ -29,12 +31,14 @@ CODECS = {  # in the order of preference, each with settings of a quality that s
     "mpeg4": {"qscale": "3", "flags": "+qscale"},
 }
 
-Frame = UInt8[np.ndarray, "_ _ 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
 
 
-def scene_frames(gaussians: Gaussians, cameras: Iterable[Camera]) -> Iterator[Frame]:
-    """What each camera sees of the whole scene."""
-    for camera in cameras:
+def scene_frames(
+    gaussians: Gaussians, cameras: Sequence[Camera], progress: Progress = SILENT
+) -> Iterator[Picture]:
+    """Renders of the whole scene from each camera."""
+    for camera in tracked(cameras, "video", progress):
         with torch.no_grad():
             yield to_uint8(render(gaussians, camera).image)
 
@@ -42,10 +46,18 @@ def scene_frames(gaussians: Gaussians, cameras: Iterable[Camera]) -> Iterator[Fr
 def object_frames(
     gaussians: Gaussians,
     weights: Float[Tensor, " n"],
-    cameras: Iterable[Camera],
+    cameras: Sequence[Camera],
     background: tuple[float, float, float] = PLAIN,
-) -> Iterator[Frame]:
-    """What each camera sees of the Gaussians selected by half or more, alone before one color.
+    progress: Progress = SILENT,
+) -> Iterator[Picture]:
+    """Renders of an object alone, on a background of one color.
+
+    Args:
+        gaussians: All Gaussians of the scene.
+        weights: How much of each Gaussian belongs to the object, in [0, 1].
+        cameras: The views.
+        background: RGB in [0, 1].
+        progress: Told of the views.
 
     Raises:
         SplatsegError: none is selected.
@@ -58,17 +70,20 @@ def object_frames(
         )
     alone = gaussians.select(selected)
     color = alone.means.new_tensor(background)
-    for camera in cameras:
+    for camera in tracked(cameras, "video", progress):
         with torch.no_grad():
             rendered = render(alone, camera)
         yield to_uint8(rendered.image + (1 - rendered.alpha[..., None]) * color)
 
 
 def highlighted_frames(
-    gaussians: Gaussians, weights: Float[Tensor, " n"], cameras: Iterable[Camera]
-) -> Iterator[Frame]:
-    """What each camera sees of the scene, dimmed but for the selected object."""
-    for camera in cameras:
+    gaussians: Gaussians,
+    weights: Float[Tensor, " n"],
+    cameras: Sequence[Camera],
+    progress: Progress = SILENT,
+) -> Iterator[Picture]:
+    """Renders of the scene from each camera, dimmed outside the object of these weights."""
+    for camera in tracked(cameras, "video", progress):
         view = project(gaussians, camera)
         with torch.no_grad():
             image = to_uint8(rasterize(view, view.colors).image)
@@ -77,14 +92,11 @@ def highlighted_frames(
 
 
 def write_video(
-    path: Path,
-    frames: Iterable[Frame],
-    frames_per_second: int = FRAMES_PER_SECOND,
-    report: Callable[[int], None] = lambda done: None,
+    path: Path, frames: Iterable[Picture], frames_per_second: int = FRAMES_PER_SECOND
 ) -> int:
-    """Write `frames`, all of one size, as MP4: how many there are. `report` is told how many are.
+    """Write pictures of one size as MP4: how many there are.
 
-    An odd last row or column is left out, for the colors of a video are at half its size.
+    An odd last row or column is left out: the colors of a video have half its size.
 
     Raises:
         SplatsegError: `path` is no .mp4, there is no frame, or PyAV is not installed.
@@ -111,10 +123,10 @@ def write_video(
     written = 0
     with replacing_file(path, first.nbytes) as temporary, _container(av, temporary) as container:
         stream = _add_stream(av, container, width, height, frames_per_second)
-        for written, image in enumerate(chain([first], remaining), start=1):
+        for image in chain([first], remaining):
             even = np.ascontiguousarray(image[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
-            report(written)
+            written += 1
         container.mux(stream.encode())
     return written
 
