@@ -2,7 +2,7 @@
 
     python examples/03_words.py [SCENE FOLDER]        after 01_demo.py; else out/demo out/03_words
 
-To look with Grounding DINO in place of the file: `Looking(load_detector(DEFAULT_DETECTOR, ...))`.
+To look with Grounding DINO in place of the file: `DetectorSource(load_detector(DEFAULT_DETECTOR))`.
 """
 
 import json

@@ -28,7 +28,7 @@ def export(scene_folder: Path, folder: Path) -> None:
     picker = Picker(scene)
     drill = picker.pick([CLICK])
     alone = scene.gaussians.select(drill.selected)
-    cameras = [frame.camera for frame in scene.frames if not frame.is_test]
+    cameras = [frame.camera for frame in scene.train]
 
     write_splats(folder / "drill.spz", alone)
     write_mesh(folder / "drill.glb", object_mesh(alone, cameras))

@@ -2,31 +2,31 @@
 
     python examples/06_your_splat.py [PLY FOLDER]        else out/demo/scene.ply out/06_your_splat
 
-Geometry and colors stay as they are. It needs the photos' poses in the PLY's own coordinates.
+Geometry and colors stay as they are. It needs the photos' poses in the PLY's own coordinates. The
+same by command: `splatseg lift` and `splatseg cluster`.
 """
 
 import sys
 from pathlib import Path
 
-from splatseg import load_scene
-from splatseg.cli import main
+from splatseg.lifting.config import LiftConfig
+from splatseg.workflows.clustering import cluster
+from splatseg.workflows.lifting import lift
 
 CAPTURE = Path(__file__).parent / "captures" / "tabletop-demo"
-LIFTING = ("--masks", "hard")
 
 
-def segment(ply: Path, folder: Path, flags: tuple[str, ...] = LIFTING) -> None:
+def segment(
+    ply: Path, folder: Path, config: LiftConfig | None = None, downscale: int | None = None
+) -> None:
     """Lift the capture's masks onto the splat, and find its objects."""
-    for command in (
-        ["lift", str(ply), str(CAPTURE), "-o", str(folder), *flags, "--restart"],
-        ["cluster", str(folder)],
-    ):
-        if main(command) != 0:
-            sys.exit(1)
-    scene = load_scene(folder)
-    assert scene.labels is not None
-    print(f"{int(scene.labels.max())} things in {len(scene.gaussians)} Gaussians")
+    lifted = lift(
+        ply, CAPTURE, folder, config=config, masks="hard", downscale=downscale, restart=True
+    )
+    found = cluster(folder)
+    print(f"{len(found.objects)} objects in {lifted.gaussians} Gaussians")
 
 
 if __name__ == "__main__":
-    segment(*map(Path, sys.argv[1:] or ("out/demo/scene.ply", "out/06_your_splat")))
+    ply, folder = map(Path, sys.argv[1:] or ("out/demo/scene.ply", "out/06_your_splat"))
+    segment(ply, folder)

@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,10 +13,13 @@ import pytest
 from PIL import Image
 
 import splatseg
+from splatseg.training.config import PRESETS
 
 ROOT = Path(__file__).parent.parent
-# What is tested is that the example works, not how good its scene is.
-QUICK = "--iterations 400 --downscale 2 --lift.steps 50"
+# What is tested is that the examples work, not how good their scene is.
+LIFT = replace(PRESETS["plus"].lift, steps=50, max_views=16)
+QUICK = replace(PRESETS["plus"], iterations=300, lift=LIFT)
+DOWNSCALE = 4
 
 
 def load(name: str) -> ModuleType:
@@ -30,7 +34,7 @@ def load(name: str) -> ModuleType:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The scene of the first example."""
     folder = tmp_path_factory.mktemp("demo")
-    load("01_demo").demo(folder / "out" / "demo", QUICK.split())
+    load("01_demo").demo(folder / "out" / "demo", QUICK, DOWNSCALE)
     return folder / "out" / "demo"
 
 
@@ -66,8 +70,7 @@ def test_an_example_leaves_a_picture_and_what_it_says(
 
 
 def test_a_splat_from_elsewhere_gets_objects(demo: Path, tmp_path: Path) -> None:
-    flags = ["--masks", "hard", "--downscale", "2", "--lift.steps", "50"]
-    load("06_your_splat").segment(demo / "scene.ply", tmp_path / "scene", tuple(flags))
+    load("06_your_splat").segment(demo / "scene.ply", tmp_path / "scene", LIFT, DOWNSCALE)
     assert (tmp_path / "scene" / "scene.ply").read_bytes() == (demo / "scene.ply").read_bytes()
     assert (tmp_path / "scene" / "objects.json").is_file()
 

@@ -24,19 +24,17 @@ from pipeline import RECORDS, git
 from tabletop import appearance
 
 from splatseg.capture import load_capture
-from splatseg.evaluation.run_clicks import run_click3d
-from splatseg.evaluation.runner import evaluate
+from splatseg.evaluation import EvaluationOptions, find_protocol
 from splatseg.geometry.gaussians import Gaussians
-from splatseg.lifting import hierarchy, holes, tracks
+from splatseg.lifting import hierarchy, holes, pseudo_labels, tracks
 from splatseg.masks import open_masks
 from splatseg.scene import load_scene
-from splatseg.segmentation import QUERY_RADIUS
 from splatseg.training import PRESETS, TrainConfig, contrast_features, lift_features
 from splatseg.training.views import TrainingViews
 
 TABLE = RECORDS / "ablation"
 PAPER, PLUS = PRESETS["paper"], PRESETS["plus"]
-NEVER = 2.0  # a share that nothing reaches
+NEVER = 2.0  # a fraction that nothing reaches
 
 
 def lifted(gaussians: Gaussians, views: TrainingViews, config: TrainConfig) -> Any:
@@ -119,9 +117,14 @@ def measure(options: argparse.Namespace, table: str, row: str, scene: Path, mask
     with patch():
         features = make(trained.gaussians, views, config)
     made = replace(trained, gaussians=replace(trained.gaussians, features=features))
-    figures = {name: evaluate(made, capture, name) for name in ("click", "click3d")}
+    click3d = find_protocol("click3d")
+    figures = {
+        "click": find_protocol("click").run(made, capture).report,
+        "click3d": click3d.run(made, capture).report,
+    }
     if table == "paper":
-        figures["click3d_features"] = run_click3d(made, scene, QUERY_RADIUS, by="features")
+        own = EvaluationOptions(select_by_own_features=True)
+        figures["click3d_features"] = click3d.run(made, capture, own).report
     return figures
 
 

@@ -19,7 +19,7 @@ from tabletop import appearance
 
 from splatseg.capture import Frame, load_capture
 from splatseg.capture.photo import read_photo
-from splatseg.evaluation.clicks import click_queries
+from splatseg.evaluation.protocols.click import deepest_clicks
 from splatseg.evaluation.truth import load_truth
 from splatseg.evaluation.views import photo_sizes
 from splatseg.geometry.gaussians import Gaussians
@@ -27,7 +27,7 @@ from splatseg.images import RGB, to_uint8
 from splatseg.masks import open_masks
 from splatseg.render import render
 from splatseg.scene import load_scene
-from splatseg.segmentation import Picker, PointPrompt
+from splatseg.segmentation import Picker
 from splatseg.training.views import TrainingViews
 from splatseg.viz.montages import montage
 from splatseg.viz.pictures import mark
@@ -58,7 +58,7 @@ def draw(options: argparse.Namespace) -> RGB:
     masks = open_masks(path, options.masks, [frame.name for frame in capture.frames])
     sizes = photo_sizes(capture.train)
     truth = load_truth(path, sizes)
-    wanted = {query.object_id: query for query in click_queries(truth, sizes)}
+    wanted = {query.object_id: query for query in deepest_clicks(truth, sizes)}
     rows: dict[int, list[RGB]] = {}
     frames = {frame.name: frame for frame in capture.train}
     for object_id in options.objects:
@@ -73,9 +73,8 @@ def draw(options: argparse.Namespace) -> RGB:
         gaussians = replace(made.gaussians, features=features)
         for object_id in options.objects:
             query = wanted[object_id]
-            click = PointPrompt(query.frame, query.x, query.y)
             picker = Picker(replace(made, gaussians=gaussians))
-            selected = picker.select_by_own_features(picker.queries([click]))
+            selected = picker.select_by_own_features(picker.queries([query.prompt]))
             rows[object_id].append(selected_picture(gaussians, selected, frames[query.frame]))
     return np.asarray(montage(list(rows.values()), ["clicked", *COLUMNS], CELL))
 

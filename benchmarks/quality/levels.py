@@ -34,8 +34,8 @@ from splatseg.training.views import TrainingViews
 
 TABLE = RECORDS / "levels"
 MIN_PIXELS = 150
-MIN_INSIDE = 0.9  # the share of a part that lies in its object
-MAX_PART = 0.7  # its size, as a share of what the view shows of the object
+MIN_INSIDE = 0.9  # the fraction of a part that lies in its object
+MAX_PART = 0.7  # its size, as a fraction of what the view shows of the object
 GOOD = 0.5  # IoU from which a part is found
 
 
@@ -67,7 +67,7 @@ def scores(
     found = []
     for mask in parts(view, truth):
         inside = np.pad(mask, 1)
-        depth = ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
+        depth = np.asarray(ndimage.distance_transform_edt(inside))[1:-1, 1:-1]
         row, column = np.unravel_index(depth.argmax(), depth.shape)
         ious: list[float] = []
         for features in maps:

@@ -28,8 +28,8 @@ from splatseg.masks import open_masks
 RECORDS = Path(__file__).parent / "records" / "masks"
 MIN_PIXELS = 60  # of an object in a photo: fewer are noise of the truth's own outline
 GOOD = 0.8  # IoU from which an object counts as found
-LIES_IN = 0.8  # share of a mask inside an object from which it is a part of it
-COVERS = 0.8  # share of an object inside masks from which they cover it
+LIES_IN = 0.8  # fraction of a mask inside an object from which it is a part of it
+COVERS = 0.8  # fraction of an object inside masks from which they cover it
 
 
 def objects_of_photo(truth: np.ndarray, masks: np.ndarray) -> Iterator[tuple[int, float, str]]:
@@ -85,12 +85,12 @@ def measure(capture_root: Path, name: str, every: int) -> dict[str, Any]:
 
 
 def summary(pairs: list[tuple[float, str]]) -> dict[str, Any]:
-    """Mean IoU of the best masks, and the share of each verdict."""
+    """Mean IoU of the best masks, and the fraction of each verdict."""
     verdicts = [verdict for _, verdict in pairs]
-    shares = {v: round(verdicts.count(v) / len(pairs), 3) for v in set(verdicts)}
+    fractions = {v: round(verdicts.count(v) / len(pairs), 3) for v in set(verdicts)}
     mean = round(float(np.mean([best for best, _ in pairs])), 4)
     return {"best_iou": mean} | {
-        verdict: shares.get(verdict, 0.0) for verdict in ("found", "parts", "joined", "missed")
+        verdict: fractions.get(verdict, 0.0) for verdict in ("found", "parts", "joined", "missed")
     }
 
 

@@ -3,8 +3,8 @@
     python benchmarks/quality/pipeline.py CAPTURE --masks NAME [--iterations N] [--seed S] ...
     python benchmarks/quality/pipeline.py --table        the records as a Markdown table
 
-Commands run as a user would run them, each in a process of its own, so that time and peak memory
-are those of the command. Captures are passed as arguments and named in records by their folder.
+Each workflow runs in a process of its own, so that time and peak memory are its own. Captures are
+passed as arguments and named in records by their folder.
 """
 
 import argparse
@@ -13,47 +13,43 @@ import os
 import platform
 import re
 import subprocess
-import sys
-import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from processes import measured
+
+from splatseg.errors import SplatsegError
+from splatseg.training.config import PRESETS
+from splatseg.workflows.clustering import cluster
+from splatseg.workflows.evaluation import evaluate_scene
+from splatseg.workflows.lifting import lift
+from splatseg.workflows.training import train
+
 RECORDS = Path(__file__).parent / "records"
-PROTOCOLS = {
-    "nvs": ["--protocol", "nvs"],
-    "click_one_pixel": ["--protocol", "click", "--query-radius", "0"],
-    "click": ["--protocol", "click"],
-    "click3": ["--protocol", "click3"],
-    "random_click": ["--protocol", "random-click"],
-    "click3d": ["--protocol", "click3d"],
-    "clusters": ["--protocol", "clusters"],
-    "objects": ["--protocol", "objects"],
-    "ceiling": ["--protocol", "ceiling"],
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    "nvs": {"protocol": "nvs"},
+    "click_one_pixel": {"protocol": "click", "query_radius": 0},
+    "click": {"protocol": "click"},
+    "click3": {"protocol": "click3"},
+    "random_click": {"protocol": "random-click"},
+    "click3d": {"protocol": "click3d"},
+    "clusters": {"protocol": "clusters"},
+    "objects": {"protocol": "objects"},
+    "ceiling": {"protocol": "ceiling"},
 }
 
 
-def command(arguments: list[str]) -> tuple[dict[str, Any], float, float]:
-    """Run one splatseg command: its JSON, wall seconds, and peak memory in GiB."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "splatseg", *arguments, "--json"], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    if status != 0:
-        raise SystemExit(f"splatseg {' '.join(arguments)} failed")
-    return json.loads(output), seconds, usage.ru_maxrss / 2**20
-
-
-def train(options: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
+def train_scene(options: argparse.Namespace) -> dict[str, Any]:
     """Train, and what it took."""
-    arguments = ["--masks", options.masks, "--iterations", str(options.iterations)]
-    arguments += ["--seed", str(options.seed), "--preset", options.preset, "--restart"]
-    result, seconds, memory = command(
-        ["train", str(options.capture), "-o", str(options.scene), *arguments, *extra]
+    preset = PRESETS[options.preset]
+    result, seconds, memory = measured(
+        *(train, options.capture, options.scene),
+        config=replace(preset, iterations=options.iterations, seed=options.seed),
+        masks=options.masks,
+        restart=True,
+        threads=options.threads,
     )
     return {
         "gaussians": result["gaussians"],
@@ -62,11 +58,15 @@ def train(options: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
     }
 
 
-def lift(options: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
+def lift_scene(options: argparse.Namespace) -> dict[str, Any]:
     """Lift onto a scene whose appearance is trained, and what both took."""
-    arguments = ["lift", str(options.onto), str(options.capture), "-o", str(options.scene)]
-    arguments += ["--masks", options.masks, "--seed", str(options.seed), "--restart"]
-    result, seconds, memory = command([*arguments, *extra])
+    result, seconds, memory = measured(
+        *(lift, options.onto, options.capture, options.scene),
+        masks=options.masks,
+        seed=options.seed,
+        restart=True,
+        threads=options.threads,
+    )
     appearance = json.loads((options.onto / "manifest.json").read_text())["metrics"]["training"]
     return {
         "gaussians": result["gaussians"],
@@ -79,20 +79,20 @@ def lift(options: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
 
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """Cluster, and score by all protocols; those whose truth the capture lacks are left out."""
-    clusters, seconds, _ = command(["cluster", str(options.scene)])
+    clusters, seconds, _ = measured(cluster, options.scene)
     figures: dict[str, Any] = {
         "objects_found": len(clusters["objects"]),
         "cluster_seconds": round(seconds, 1),
     }
-    for name, flags in PROTOCOLS.items():
+    for name, protocol in PROTOCOLS.items():
         if options.protocols and name not in options.protocols:
             continue
         try:
-            figures[name], _, _ = command(
-                ["evaluate", str(options.scene), str(options.capture), *flags]
+            figures[name], _, _ = measured(
+                *(evaluate_scene, options.scene, options.capture), **protocol
             )
-        except SystemExit:
-            continue
+        except SplatsegError as error:
+            print(f"{name} is left out: {error}")
     return figures
 
 
@@ -109,7 +109,7 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def record(options: argparse.Namespace, extra: list[str]) -> Path:
+def record(options: argparse.Namespace) -> Path:
     """Measure, and write the record; with `--refresh` keep what it says of the training."""
     commit = git("rev-parse", "--short", "HEAD")
     if git("status", "--porcelain", "--untracked-files=no", "--", "src", "native"):
@@ -127,10 +127,10 @@ def record(options: argparse.Namespace, extra: list[str]) -> Path:
             "preset": options.preset,
             "iterations": options.iterations,
             "seed": options.seed,
-            "flags": extra,
+            "threads": options.threads,
             "machine": f"{os.cpu_count()} cores of {processor()}, {platform.machine()}, shared",
             "trained": {"commit": commit, "date": date.today().isoformat()},
-            "figures": lift(options, extra) if options.onto else train(options, extra),
+            "figures": lift_scene(options) if options.onto else train_scene(options),
         }
     data["evaluated"] = {"commit": commit, "date": date.today().isoformat()}
     data["figures"] |= evaluate(options)
@@ -177,16 +177,17 @@ def main() -> None:
     parser.add_argument("--onto", type=Path, help="scene to lift onto, in place of training one")
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, help="all by default")
     parser.add_argument("--records", type=Path, default=RECORDS, help="folder of the records")
-    parser.add_argument("--preset", default="paper")
+    parser.add_argument("--preset", default="paper", choices=list(PRESETS))
+    parser.add_argument("--threads", type=int, help="CPU threads of training; all by default")
     parser.add_argument("--iterations", type=int, default=7000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--refresh", action="store_true", help="evaluate again, do not train")
     parser.add_argument("--table", action="store_true")
-    options, extra = parser.parse_known_args()
+    options = parser.parse_args()
     if options.table:
         print(table())
     elif options.capture and options.scene and options.masks:
-        print(record(options, extra))
+        print(record(options))
     else:
         parser.error("give CAPTURE, --scene and --masks, or --table")
 

@@ -1,43 +1,31 @@
 """Recover the poses of a capture that has them, and compare.
 
-    python benchmarks/quality/poses.py CAPTURE --output FOLDER [flags of splatseg capture ...]
+    python benchmarks/quality/poses.py CAPTURE --output FOLDER [--cameras SHARING] [--threads N]
 
-The photos of CAPTURE go through `splatseg capture` into FOLDER as a user would run it, in a process
-of its own, so that time and peak memory are those of the command. The recovered cameras are brought
+The poses of CAPTURE's photos are recovered into FOLDER, in a process of its own, so that time and
+peak memory are those of the reconstruction. The recovered cameras are brought
 onto the known ones by the similarity that fits their positions best (least squares). Reported are
 the angle between recovered and known orientations, in degrees, and the distance between positions
-as a share of the cameras' spread, the root mean square distance of the known ones from their mean.
+as a fraction of the cameras' spread: the root mean square distance of the known ones from their
+mean.
 
 stdout carries one JSON object, stderr a short table.
 """
 
 import argparse
 import json
-import os
-import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float
+from processes import measured
 
 from splatseg.capture import load_capture
 from splatseg.geometry.camera import Camera
-
-
-def recover(photos: Path, output: Path, flags: list[str]) -> tuple[dict[str, Any], float, float]:
-    """Run `splatseg capture`: its JSON, wall seconds, and peak memory in GiB."""
-    command = [sys.executable, "-m", "splatseg", "capture", str(photos), "-o", str(output)]
-    began = time.perf_counter()
-    process = subprocess.Popen([*command, *flags, "--json"], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    text = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        raise SystemExit(f"{' '.join(command)} failed")
-    return json.loads(text), time.perf_counter() - began, usage.ru_maxrss / 2**20
+from splatseg.sfm.config import CameraSharing
+from splatseg.workflows.reconstruction import reconstruct
 
 
 def similarity(
@@ -122,11 +110,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("capture", type=Path)
     parser.add_argument("--output", "-o", type=Path, required=True)
-    options, flags = parser.parse_known_args()
-    result, seconds, memory = recover(options.capture / "images", options.output, flags)
+    parser.add_argument("--cameras", default="auto", choices=get_args(CameraSharing))
+    parser.add_argument("--threads", type=int, help="all by default")
+    options = parser.parse_args()
+    result, seconds, memory = measured(
+        *(reconstruct, options.capture / "images", options.output),
+        cameras=options.cameras,
+        threads=options.threads,
+    )
     figures = {
         "scene": "-".join(options.capture.resolve().parts[-2:]),
-        "flags": flags,
+        "cameras": options.cameras,
         "photos": result["photos"],
         "registered": result["registered"],
         "points": result["points"],

@@ -16,7 +16,7 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 from PIL import Image
-from pipeline import RECORDS, command, git
+from pipeline import RECORDS, git
+from processes import measured
 from scipy import ndimage
 from tabletop import appearance
 from torch import Tensor
@@ -38,13 +39,15 @@ from splatseg.geometry import SH_DC, Gaussians, concatenate
 from splatseg.geometry.camera import Camera
 from splatseg.images import save_image, scaled, to_uint8
 from splatseg.masks import read_label_map
-from splatseg.render import ProjectedGaussians, project, render
+from splatseg.render import ProjectedGaussians, project, rasterize, render
 from splatseg.scene import load_scene
 from splatseg.scene.photos import photo_or_render
 from splatseg.segmentation.selection import SELECTED
 from splatseg.segmentation.votes import vote_fractions
+from splatseg.training.config import PRESETS
 from splatseg.viz.edits import hatched, views_of
 from splatseg.viz.montages import captioned_montage
+from splatseg.workflows.training import train
 
 TABLE = RECORDS / "removal"
 SIZE = (320, 240)  # of the composed photos
@@ -96,7 +99,7 @@ class Composite:
         """Where the object is what a camera sees."""
         is_thing = torch.zeros(len(self.background) + len(self.thing), 1)
         is_thing[len(self.background) :] = 1
-        rendered = render(project(self.both, camera), is_thing)
+        rendered = rasterize(project(self.both, camera), is_thing)
         return rendered.image[..., 0] > OBJECT_FRACTION * rendered.alpha.clamp_min(0.5)
 
 
@@ -195,14 +198,14 @@ def trained(name: str, composite: Composite, options: argparse.Namespace) -> tup
     """Scenes trained on the photos with the object, and without it."""
     with_thing, without = (options.work / f"removal-{name}-{kind}" for kind in KINDS)
     own, both = composed_points(composite, options.captures / name)
-    settings = ["--preset", "rgb", "--iterations", str(options.iterations), "--threads", "1"]
+    config = replace(PRESETS["rgb"], iterations=options.iterations)
     for folder, gaussians, points in (
         (with_thing, composite.both, both),
         (without, composite.background, own),
     ):
         if not (folder / "scene" / "manifest.json").exists():
             write_capture(folder / "capture", gaussians, composite.frames, points)
-            command(["train", str(folder / "capture"), "-o", str(folder / "scene"), *settings])
+            measured(train, folder / "capture", folder / "scene", config=config, threads=1)
     return with_thing / "scene", without / "scene"
 
 
@@ -302,7 +305,7 @@ def picture(options: argparse.Namespace) -> Path:
     scene = load_scene(options.scene)
     assert scene.labels is not None
     weights = (scene.labels == options.object).float()
-    training = [frame for frame in scene.frames if not frame.is_test]
+    training = scene.train
     removed = scene.gaussians.select(without(scene.gaussians, training, weights))
     unseen = find_unobserved(scene.gaussians, weights, removed, scene.frames)
     named = {frame.name: frame for frame in scene.frames}

@@ -11,11 +11,15 @@ not made again, nor is a scene: stop the run when you like, and start it again.
 import argparse
 import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pipeline import RECORDS, command, record
+from pipeline import RECORDS, record
+
+from splatseg.training.config import PRESETS
+from splatseg.workflows.training import train
 
 TABLE = RECORDS / "tabletop"
 PROTOCOLS = ("nvs", "click", "click3", "random_click", "click3d", "objects", "ceiling")
@@ -38,9 +42,9 @@ COLUMNS = {
 def appearance(capture: Path, work: Path, iterations: int, seed: int) -> Path:
     """The scene's appearance, trained if it is not there."""
     scene = work / f"{capture.name}-rgb-{iterations}-{seed}"
-    flags = ["--preset", "rgb", "--iterations", str(iterations), "--seed", str(seed)]
+    config = replace(PRESETS["rgb"], iterations=iterations, seed=seed)
     if not (scene / "manifest.json").exists():
-        command(["train", str(capture), "-o", str(scene), *flags])
+        train(capture, scene, config=config)
     return scene
 
 
@@ -69,8 +73,9 @@ def run(options: argparse.Namespace) -> None:
                         records=TABLE,
                         protocols=PROTOCOLS,
                         refresh=False,
+                        threads=None,
                     )
-                    print(record(one, []), flush=True)
+                    print(record(one), flush=True)
 
 
 def table() -> str:

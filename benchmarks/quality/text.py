@@ -18,18 +18,20 @@ from statistics import fmean
 
 import numpy as np
 from PIL import Image
-from pipeline import RECORDS, command, git
+from pipeline import RECORDS, git
 
 from splatseg.evaluation.truth import MIN_TRUTH_PIXELS
 from splatseg.masks import read_label_map
 from splatseg.scene import load_scene
+from splatseg.workflows.evaluation import evaluate_scene
+from splatseg.workflows.grounding import GroundingOptions
 
 TABLE = RECORDS / "text"
 
 
 def lay_out(capture: Path, scene: Path, work: Path) -> tuple[list[int], Path, Path]:
     """The objects asked for, the folder of true masks, and the box file."""
-    test = [frame.name for frame in load_scene(scene).frames if frame.is_test]
+    test = [frame.name for frame in load_scene(scene).test]
     listed = json.loads((capture / "objects.json").read_text())["instances"]
     names = {row["id"]: row["name"] for row in listed}
     maps = {name: read_label_map(capture / "gt_instances" / f"{name}.png") for name in test}
@@ -54,11 +56,10 @@ def measure(options: argparse.Namespace) -> Path:
     """Ask in words and by clicks; the record's path."""
     name, scene = options.capture.resolve().name, options.scene
     asked, truth, boxes = lay_out(options.capture, scene, options.work / f"text-{name}")
-    flags = ["--protocol", "text", "--truth", str(truth), "--boxes", str(boxes)]
-    if options.sam:
-        flags += ["--sam", options.sam]
-    text, _, _ = command(["evaluate", str(scene), str(options.capture), *flags])
-    clicks, _, _ = command(["evaluate", str(scene), str(options.capture), "--protocol", "click"])
+    finding = GroundingOptions(boxes=boxes, sam=options.sam)
+    capture = options.capture
+    text = evaluate_scene(scene, capture, protocol="text", truth=truth, finding=finding).report
+    clicks = evaluate_scene(scene, capture, protocol="click").report
     data = {
         "scene": f"tabletop-{name}",
         "model": scene.resolve().name,

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +36,12 @@ from splatseg.capture import Capture, Frame, load_capture
 from splatseg.engine import library as engine
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks import Segments, open_masks, write_segments
+from splatseg.progress import Silent
 from splatseg.render import project, rasterize
-from splatseg.training import (
-    ContrastiveConfig,
-    DensityConfig,
-    Progress,
-    SpatialConfig,
-    TrainConfig,
-    train,
-)
+from splatseg.scene import load_scene
+from splatseg.training import ContrastiveConfig, DensityConfig, SpatialConfig, TrainConfig
 from splatseg.training.views import TrainingViews
+from splatseg.workflows.training import train
 
 MIB = 2**20
 VARIANTS = 16  # different photos and mask files; the others are copies, which read no faster
@@ -292,8 +288,6 @@ def print_capture(figures: dict[str, Any]) -> None:
 
 def measure_train(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Peak memory by kind of iteration, and where the bytes are."""
-    capture = load_capture(folder, downscale=1)
-    masks = open_masks(folder, None, [frame.name for frame in capture.frames])
     config = TrainConfig(
         iterations=options.iterations,
         max_gaussians=options.gaussians,
@@ -302,30 +296,20 @@ def measure_train(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         spatial=SpatialConfig(interval=EVERYTHING_EVERY),
         density=DensityConfig(start=1, stop=2.0, interval=EVERYTHING_EVERY),
     )
-    peaks = {"imports, capture, masks": peak_bytes()}
-    seconds: dict[str, list[float]] = {}
-    began = time.perf_counter()
-    forget_peak()
-
-    def report(progress: Progress) -> None:
-        nonlocal began
-        kind = kind_of(progress.iteration)
-        peaks[kind] = max(peaks.get(kind, 0), peak_bytes())
-        seconds.setdefault(kind, []).append(time.perf_counter() - began)
-        began = time.perf_counter()
-        forget_peak()
-
+    watch = PeakWatch()
     with tempfile.TemporaryDirectory() as scene_folder:
-        scene = train(capture, masks, config, Path(scene_folder), report)
-    peaks["saving the scene"] = peak_bytes()
+        train(folder, Path(scene_folder), config=config, downscale=1, progress=watch)
+        watch.peaks["saving the scene"] = peak_bytes()
+        scene = load_scene(scene_folder)
+    capture = load_capture(folder, downscale=1)
     width, height = options.size
     return {
         "gaussians": len(scene.gaussians),
         "pixels": width * height,
         "threads": engine.threads(),
-        "peak_mib": max(peaks.values()) / MIB,
-        "peaks_mib": {kind: peak / MIB for kind, peak in peaks.items()},
-        "seconds": {kind: float(np.median(times)) for kind, times in seconds.items()},
+        "peak_mib": max(watch.peaks.values()) / MIB,
+        "peaks_mib": {kind: peak / MIB for kind, peak in watch.peaks.items()},
+        "seconds": {kind: float(np.median(times)) for kind, times in watch.seconds.items()},
         "engine_pooled_mib": engine.pooled_bytes() / MIB,
         "arrays": array_bytes(scene.gaussians, capture),
         "wider": {
@@ -333,6 +317,33 @@ def measure_train(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             for factor in WIDER
         },
     }
+
+
+class PeakWatch(Silent):
+    """Peak memory and time of each kind of iteration."""
+
+    def __init__(self) -> None:
+        self.peaks: dict[str, int] = {}
+        self.seconds: dict[str, list[float]] = {}
+        self._began = 0.0
+
+    def note(self, text: str) -> None:
+        """Capture and masks are open."""
+        self.peaks["imports, capture, masks"] = peak_bytes()
+        self._start()
+
+    def update(
+        self, stage: str, done: int, total: int, details: Mapping[str, float] | None = None
+    ) -> None:
+        """An iteration is done."""
+        kind = kind_of(done)
+        self.peaks[kind] = max(self.peaks.get(kind, 0), peak_bytes())
+        self.seconds.setdefault(kind, []).append(time.perf_counter() - self._began)
+        self._start()
+
+    def _start(self) -> None:
+        self._began = time.perf_counter()
+        forget_peak()
 
 
 def kind_of(iteration: int) -> str:

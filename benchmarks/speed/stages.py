@@ -13,19 +13,18 @@ import pstats
 import tempfile
 from pathlib import Path
 
-from splatseg.capture import load_capture
-from splatseg.masks import open_masks
-from splatseg.training import PRESETS, train
+from splatseg.training.config import PRESETS
+from splatseg.workflows.training import train
 
 # Stage: (file, function) whose cumulative time belongs to it. None of them calls another.
 STAGES = {
     "projection forward": ("render/native.py", "forward", 0),
-    "binning": ("render/engine.py", "bin_gaussians", 0),
+    "binning": ("engine/library.py", "intersect_tiles", 0),
     "projection backward": ("render/native.py", "backward", 0),
     "blending forward": ("render/native.py", "forward", 1),
     "blending backward": ("render/native.py", "backward", 1),
-    "L1 + SSIM with gradient": ("render/native.py", "photometric_parts", 0),
-    "Adam": ("adam.py", "adam_steps", 0),
+    "L1 + SSIM with gradient": ("engine/photometric.py", "l1_and_ssim", 0),
+    "Adam": ("engine/adam.py", "adam_steps", 0),
     "contrastive loss, forward": ("losses/contrastive.py", "contrastive_loss", 0),
     "spatial regularizer": ("losses/spatial.py", "spatial_similarity_loss", 0),
     "density control": ("training/density.py", "densify", 0),
@@ -55,17 +54,15 @@ def main() -> None:
     parser.add_argument("--preset", default="paper", choices=list(PRESETS))
     parser.add_argument("--iterations", type=int, default=2000)
     options = parser.parse_args()
-    capture = load_capture(options.capture)
-    masks = open_masks(options.capture, options.masks, [f.name for f in capture.frames])
     config = dataclasses.replace(PRESETS[options.preset], iterations=options.iterations)
     profile = cProfile.Profile()
     with tempfile.TemporaryDirectory() as folder:
         profile.enable()
-        scene = train(capture, masks, config, Path(folder), lambda progress: None)
+        result = train(options.capture, Path(folder), config=config, masks=options.masks)
         profile.disable()
     stats = pstats.Stats(profile)
     total = stats.total_tt  # type: ignore[attr-defined]
-    print(f"{options.iterations} iterations, {len(scene.gaussians)} Gaussians, {total:.1f} s")
+    print(f"{options.iterations} iterations, {result.gaussians} Gaussians, {total:.1f} s")
     accounted = 0.0
     for stage, (file, names, rank) in STAGES.items():
         each = names if isinstance(names, tuple) else (names,)

@@ -19,16 +19,18 @@ from torch import Tensor
 
 from splatseg.engine import library as engine
 from splatseg.engine.adam import Moments, adam_steps
+from splatseg.engine.buffers import GradientBuffers
+from splatseg.engine.photometric import l1_and_ssim
 from splatseg.geometry import SH_DC, Gaussians
 from splatseg.geometry.camera import Camera
 from splatseg.losses.photometric import SSIM_WEIGHT, rendering_loss
-from splatseg.render import ProjectedGaussians, native, project, rasterize
+from splatseg.render import ProjectedGaussians, project, rasterize
 from splatseg.render.reference import MAX_ALPHA, MIN_ALPHA, extents
 from splatseg.scene import load_scene
 from splatseg.segmentation.config import THRESHOLD
 from splatseg.segmentation.feature_maps import feature_map, similarity_map
 from splatseg.training.density import morton_order
-from splatseg.training.step import GEOMETRY
+from splatseg.training.optimization import GEOMETRY
 
 WIDTH, HEIGHT, FOCAL = 640, 480, 525.0
 DEPTHS = (2.0, 6.0)
@@ -114,7 +116,7 @@ def trained(folder: Path) -> Workload:
     scene = load_scene(folder)
     if scene.gaussians.features.shape[1] == 0:
         raise SystemExit(f"the scene {folder} has no features; the benchmark needs one with them")
-    frame = next((f for f in scene.frames if f.is_test), scene.frames[0])
+    frame = (scene.test or scene.frames)[0]
     return workload(folder.resolve().name, scene.gaussians, frame.camera)
 
 
@@ -288,7 +290,7 @@ def projection_stages(w: Workload) -> list[Stage]:
         library.splatseg_project_backward(gaussians, camera, projected, *addresses(*grads))
 
     def binning() -> None:
-        engine.bin_gaussians(engine.CProjected(*addresses(*fields)), len(g), *size)
+        engine.intersect_tiles(engine.CProjected(*addresses(*fields)), len(g), *size)
 
     return [
         Stage("projection, forward", forward, (project_forward_work(w),)),
@@ -342,7 +344,7 @@ def photometric_stage(w: Workload) -> Stage:
     photo, grad = torch.rand_like(image), torch.empty_like(image)
 
     def run() -> None:
-        native.photometric_parts(image, photo, SSIM_WEIGHT, grad)
+        l1_and_ssim(image, photo, SSIM_WEIGHT, grad)
 
     return Stage("L1 + SSIM with gradient", run, (photometric_work(w),))
 
@@ -381,15 +383,16 @@ def adam_stage(w: Workload) -> Stage:
 def iteration_stage(w: Workload) -> Stage:
     """A training iteration without features, as `training/step.py` does it."""
     optimizer = Optimizer({name: w.gaussians.tensors()[name] for name in GEOMETRY})
-    photo = torch.rand(w.camera.height, w.camera.width, 3)
+    photo, buffers = torch.rand(w.camera.height, w.camera.width, 3), GradientBuffers()
 
     def run() -> None:
         leaves = {n: t.detach().requires_grad_() for n, t in optimizer.tensors.items()}
-        view = project(Gaussians(**leaves, features=w.gaussians.features), w.camera)
+        gaussians = Gaussians(**leaves, features=w.gaussians.features)
+        view = project(gaussians, w.camera, buffers=buffers)
         rendering_loss(rasterize(view, view.colors).image, photo).backward()
         grads = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
         optimizer.step(grads)
-        native.recycle(grads.values())
+        buffers.give_back(grads.values())
 
     parts = (
         *(project_forward_work(w), binning_work(w), blend_forward_work(w, 3)),

@@ -107,7 +107,7 @@ def test_folders_that_are_no_views(tmp_path, files, reason):
 
 @pytest.mark.parametrize("opener", [open_lerf_mask, open_3d_ovs])
 def test_a_folder_that_is_not_there(tmp_path, opener):
-    with pytest.raises(SplatsegError, match=r"there is no folder .*nowhere; .*--truth"):
+    with pytest.raises(SplatsegError, match=r"there is no folder .*nowhere; .*`truth`"):
         opener(tmp_path / "nowhere", SCENE)
 
 

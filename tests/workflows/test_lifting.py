@@ -7,7 +7,6 @@ from builders.progress import At
 
 from splatseg.capture import load_capture
 from splatseg.errors import SplatsegError
-from splatseg.evaluation.runner import evaluate
 from splatseg.lifting.config import LiftConfig
 from splatseg.scene import load_scene, write_ply
 from splatseg.workflows.lifting import LiftResult, lift
@@ -36,7 +35,8 @@ def test_a_ply_gets_features_and_keeps_its_gaussians(
         "seconds": after.metrics["lifting"]["seconds"],
         "gaussians": len(after.gaussians),
     }
-    assert evaluate(after, load_capture(synthetic.root), "click")["miou"] > MIN_CLICK_MIOU
+    report = find_protocol("click").run(after, load_capture(synthetic.root)).report
+    assert report["miou"] > MIN_CLICK_MIOU
 
 
 def test_a_scene_folder_and_its_ply_give_the_same(

@@ -17,7 +17,7 @@ from builders.progress import At, Recorder
 import splatseg
 from splatseg.capture import load_capture
 from splatseg.errors import SplatsegError
-from splatseg.evaluation.runner import evaluate
+from splatseg.evaluation import find_protocol
 from splatseg.scene import Scene, load_scene
 from splatseg.training import TrainConfig, optimization, trainer
 from splatseg.training.checkpoint import CHECKPOINT
@@ -59,8 +59,8 @@ def uninterrupted(synthetic, config: Config, run_training: Run, tmp_path_factory
 
 def test_it_reaches_the_stated_quality(trained: Scene, synthetic) -> None:
     capture = load_capture(synthetic.root)
-    assert evaluate(trained, capture, "nvs")["psnr"] > MIN_PSNR
-    assert evaluate(trained, capture, "click")["miou"] > MIN_CLICK_MIOU
+    assert find_protocol("nvs").run(trained, capture).report["psnr"] > MIN_PSNR
+    assert find_protocol("click").run(trained, capture).report["miou"] > MIN_CLICK_MIOU
     assert len(trained.gaussians) > 2 * len(capture.points)
     assert trained.gaussians.features.shape == (len(trained.gaussians), 16)
 
@@ -92,7 +92,8 @@ def test_the_rgb_preset_needs_no_masks(capture_copy: Path, config: Config, tmp_p
     assert result.scene == capture_copy / "splatseg" and not result.learns_features
     scene = load_scene(result.scene)
     assert scene.gaussians.features.shape[1] == 0 and scene.config["masks"] is None
-    assert evaluate(scene, load_capture(capture_copy), "nvs")["psnr"] > MIN_RGB_PSNR
+    report = find_protocol("nvs").run(scene, load_capture(capture_copy)).report
+    assert report["psnr"] > MIN_RGB_PSNR
     with pytest.raises(SplatsegError, match="masks"):
         train(capture_copy, tmp_path / "out", config=config(), device="cpu")
     assert not (tmp_path / "out").exists()

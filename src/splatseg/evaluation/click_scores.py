@@ -8,30 +8,32 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from splatseg.errors import SplatsegError
-from splatseg.evaluation.clicks import Query
+from splatseg.evaluation.clicks import Click
 from splatseg.evaluation.metrics import MaskScores, mean_scores, score_mask
 from splatseg.evaluation.truth import MIN_TRUTH_PIXELS, Truth
+from splatseg.progress import SILENT, Progress
 from splatseg.segmentation.config import THRESHOLD
 
 THRESHOLDS = np.arange(30, 100) / 100  # of `best`
+MARGINS = (THRESHOLDS - THRESHOLD).astype(np.float32)
 DEFAULT_LEVEL = int(np.searchsorted(THRESHOLDS, THRESHOLD))
 WORST_CASES = 6  # as many as one picture shows well
 
 Prediction = Float[np.ndarray, "h w"] | Bool[np.ndarray, "h w"] | None
-"""Cosine similarities, or a mask; None where there is no answer."""
+"""By how much the cosine similarity is beyond `THRESHOLD`, or a mask; None for no answer."""
 
-Predict = Callable[[str, Sequence[Query]], Iterable[Prediction]]
-"""One test frame and some queries to one prediction each: a frame is rendered once for all."""
+Predict = Callable[[str, Sequence[Click]], Iterable[Prediction]]
+"""One test frame and some clicks to one prediction each: a frame is rendered once for all."""
 
-_Click = tuple[Query, Mapping[str, UInt8[np.ndarray, "h w"]]]
-"""A query and, by test frame, how many of `THRESHOLDS` each pixel's similarity reaches."""
+_Answer = tuple[Click, Mapping[str, UInt8[np.ndarray, "h w"]]]
+"""A click and, by test frame, how many of `THRESHOLDS` each pixel's similarity reaches."""
 
 
 @dataclass(frozen=True)
 class ClickScore:
     """One click, its scores averaged over the test views."""
 
-    query: Query
+    click: Click
     scores: MaskScores
     best: MaskScores
 
@@ -40,7 +42,7 @@ class ClickScore:
 class Case:
     """One mask, in the test view `frame`, beside the truth's."""
 
-    query: Query
+    click: Click
     name: str
     """The object's."""
     frame: str
@@ -77,29 +79,40 @@ class ObjectScore:
         return min((click.scores for click in self.clicks), key=lambda scores: scores.miou)
 
 
-def score_clicks(queries: Sequence[Query], truth: Truth, predict: Predict) -> list[ObjectScore]:
-    """Ask every query in every test view that shows its object; `truth` is that of the test views.
+def score_clicks(
+    clicks: Sequence[Click], truth: Truth, predict: Predict, progress: Progress = SILENT
+) -> list[ObjectScore]:
+    """Ask every click in every test view that shows its object.
 
-    Objects that no test view shows well enough are left out. Keeps one byte per query, view and
-    pixel.
+    Keeps one byte per click, view and pixel.
+
+    Args:
+        truth: that of the test views. Objects that none of them shows well enough are left out.
+        progress: gets the stage "scoring views".
+
+    Raises:
+        SplatsegError: no test view shows enough of an object.
     """
-    answers: list[dict[str, UInt8[np.ndarray, "h w"]]] = [{} for _ in queries]
-    for frame, instance_map in truth.maps.items():
+    answers: list[dict[str, UInt8[np.ndarray, "h w"]]] = [{} for _ in clicks]
+    for done, (frame, instance_map) in enumerate(truth.maps.items()):
+        progress.update("scoring views", done, len(truth.maps))
         areas = truth.areas(frame)
-        asked = [i for i, q in enumerate(queries) if areas.get(q.object_id, 0) >= MIN_TRUTH_PIXELS]
-        predictions = predict(frame, [queries[i] for i in asked]) if asked else []
+        asked = [i for i, c in enumerate(clicks) if areas.get(c.object_id, 0) >= MIN_TRUTH_PIXELS]
+        predictions = predict(frame, [clicks[i] for i in asked]) if asked else []
         for i, prediction in zip(asked, predictions, strict=True):
             answers[i][frame] = _levels(prediction, instance_map.shape)
-    clicks: dict[int, list[_Click]] = defaultdict(list)
-    for query, levels in zip(queries, answers, strict=True):
+    by_object: dict[int, list[_Answer]] = defaultdict(list)
+    for click, levels in zip(clicks, answers, strict=True):
         if levels:
-            clicks[query.object_id].append((query, levels))
-    if not clicks:
+            by_object[click.object_id].append((click, levels))
+    if not by_object:
         raise SplatsegError(
             f"no test view has ground truth in gt_instances/ with {MIN_TRUTH_PIXELS} pixels of an "
             "object, so there is nothing to score"
         )
-    return [_score_object(object_id, clicks[object_id], truth) for object_id in sorted(clicks)]
+    return [
+        _score_object(object_id, by_object[object_id], truth) for object_id in sorted(by_object)
+    ]
 
 
 def worst_cases(objects: Iterable[ObjectScore]) -> list[Case]:
@@ -107,7 +120,7 @@ def worst_cases(objects: Iterable[ObjectScore]) -> list[Case]:
     return sorted((score.worst_case for score in objects), key=lambda case: case.iou)[:WORST_CASES]
 
 
-def _score_object(object_id: int, clicks: Sequence[_Click], truth: Truth) -> ObjectScore:
+def _score_object(object_id: int, clicks: Sequence[_Answer], truth: Truth) -> ObjectScore:
     masks = {frame: truth.mask(frame, object_id) for frame in clicks[0][1]}
     curves = [[_iou_curve(levels[f], mask) for f, mask in masks.items()] for _, levels in clicks]
     best = int(np.argmax(np.mean(curves, axis=(0, 1))))
@@ -122,11 +135,11 @@ def _score_object(object_id: int, clicks: Sequence[_Click], truth: Truth) -> Obj
         best_threshold=float(THRESHOLDS[best]),
         clicks=[
             ClickScore(
-                query=query,
+                click=click,
                 scores=mean_scores(in_views.values()),
                 best=mean_scores(score_mask(levels[f] > best, mask) for f, mask in masks.items()),
             )
-            for (query, levels), in_views in zip(clicks, scores, strict=True)
+            for (click, levels), in_views in zip(clicks, scores, strict=True)
         ],
         worst_case=_worst_case(truth.names[object_id], clicks, scores, masks),
     )
@@ -134,16 +147,16 @@ def _score_object(object_id: int, clicks: Sequence[_Click], truth: Truth) -> Obj
 
 def _worst_case(
     name: str,
-    clicks: Sequence[_Click],
+    clicks: Sequence[_Answer],
     scores: Sequence[Mapping[str, MaskScores]],
     masks: Mapping[str, Bool[np.ndarray, "h w"]],
 ) -> Case:
     """Of `scores`, by click and test view, the one with the lowest IoU."""
     pairs = [(i, frame) for i in range(len(clicks)) for frame in masks]
     i, frame = min(pairs, key=lambda pair: scores[pair[0]][pair[1]].miou)
-    query, levels = clicks[i]
+    click, levels = clicks[i]
     return Case(
-        query=query,
+        click=click,
         name=name,
         frame=frame,
         iou=scores[i][frame].miou,
@@ -158,10 +171,10 @@ def _levels(prediction: Prediction, shape: tuple[int, ...]) -> UInt8[np.ndarray,
         return np.zeros(shape, dtype=np.uint8)
     if prediction.shape != shape:
         raise ValueError(f"the prediction is {prediction.shape}, the truth {shape}")
-    # In float32, where a cosine of 0.7 reaches 0.7.
-    similarity = np.nan_to_num(prediction.astype(np.float32), nan=-1)
-    levels = np.searchsorted(THRESHOLDS.astype(np.float32), similarity, side="right")
-    return levels.astype(np.uint8)
+    if prediction.dtype == bool:
+        return prediction * np.uint8(len(THRESHOLDS))
+    margin = np.nan_to_num(prediction.astype(np.float32), nan=-1)
+    return np.searchsorted(MARGINS, margin, side="right").astype(np.uint8)
 
 
 def _iou_curve(

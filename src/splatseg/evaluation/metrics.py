@@ -1,11 +1,11 @@
 """Image, mask and label metrics as pure functions.
 
-Shares are fractions in [0, 1], PSNR is in dB. Labels are whole numbers, 0 for none.
+Scores are fractions in [0, 1], PSNR is in dB. Labels are whole numbers, 0 for none.
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 import torch
@@ -60,6 +60,9 @@ class MaskScores:
     miou: float
     mbiou: float
     biou2: float
+
+
+MASK_FIGURES = tuple(field.name for field in fields(MaskScores))
 
 
 def score_mask(predicted: Bool[np.ndarray, "h w"], truth: Bool[np.ndarray, "h w"]) -> MaskScores:

@@ -4,7 +4,7 @@ Test views are scored at once: an IoU is one of whole tubes through all of them,
 mean the same object in each. Counts are of pixels.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +24,8 @@ MATCHED_ABOVE = 0.5  # IoU: as far up, an object and a label can be each other's
 PART_FRACTION = 0.1  # of an object's pixels: a label with less is a splinter, not a part
 JOINED_FRACTION = 0.5  # of each of two objects' pixels, in a label that joins them
 
-PredictLabels = Callable[[str], Integer[np.ndarray, "h w"]]
-"""A test frame to its label map at the truth's size, 0 for no cluster."""
+LabelMaps = Mapping[str, Integer[np.ndarray, "h w"]]
+"""Test frame to its label map at the truth's size, 0 for no cluster."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +72,21 @@ class PanopticScore:
         return sum(score.parts >= 2 for score in self.objects)
 
 
-def score_clusters(truth: Truth, predict: PredictLabels) -> dict[int, Match]:
+def score_clusters(truth: Truth, predicted: LabelMaps) -> dict[int, Match]:
     """Object id to the label that stands for it; `truth` is that of the test views."""
-    return hungarian_iou(*_tubes(truth, predict))
+    return hungarian_iou(*_tubes(truth, predicted))
 
 
 def score_objects(
-    truth: Truth, void: Mapping[str, Bool[np.ndarray, "h w"]], predict: PredictLabels
+    truth: Truth, void: Mapping[str, Bool[np.ndarray, "h w"]], predicted: LabelMaps
 ) -> PanopticScore:
     """`truth` is that of the test views; `void` says where its frames show what is no object."""
-    predicted, true = _tubes(truth, predict)
-    overlaps = label_overlaps(predicted, true)
+    labels, true = _tubes(truth, predicted)
+    overlaps = label_overlaps(labels, true)
     if overlaps.objects.size == 0:
         raise SplatsegError("no test view shows an object in gt_instances/: nothing to score")
     is_void = np.concatenate([void[frame].ravel() for frame in truth.maps])
-    void_sizes = label_overlaps(predicted, is_void.astype(np.uint8)).shared.sum(axis=0)
+    void_sizes = label_overlaps(labels, is_void.astype(np.uint8)).shared.sum(axis=0)
     ious = overlaps.ious
     pairs = ious > MATCHED_ABOVE
     # A label with more than half of its pixels in one object has no majority on void.
@@ -114,13 +114,13 @@ def score_objects(
 
 
 def _tubes(
-    truth: Truth, predict: PredictLabels
+    truth: Truth, predicted: LabelMaps
 ) -> tuple[Integer[np.ndarray, " n"], Integer[np.ndarray, " n"]]:
     """The predicted and the true label of every pixel of all test views."""
     if not truth.maps:
         raise SplatsegError("no test view has ground truth in gt_instances/: nothing to score")
-    predicted = np.concatenate([predict(frame).ravel() for frame in truth.maps])
-    return predicted, np.concatenate([m.ravel() for m in truth.maps.values()])
+    labels = np.concatenate([predicted[frame].ravel() for frame in truth.maps])
+    return labels, np.concatenate([m.ravel() for m in truth.maps.values()])
 
 
 def _parts(overlaps: Overlaps) -> Integer[np.ndarray, " o"]:
@@ -137,6 +137,6 @@ def _joining_labels(overlaps: Overlaps) -> int:
 
 
 def _held(overlaps: Overlaps) -> Float[np.ndarray, "o l"]:
-    """The share of each object's pixels that each label holds."""
+    """The fraction of each object's pixels that each label holds."""
     # Divided, for 0.1 times 70 is more than 7.
     return overlaps.shared / overlaps.object_sizes[:, None]

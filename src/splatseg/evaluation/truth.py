@@ -44,9 +44,30 @@ class Truth:
         return self.maps[frame] == object_id
 
 
+def load_names(capture_root: Path) -> dict[int, str]:
+    """The objects' names by id."""
+    path = capture_root / "objects.json"
+    data = read_json(
+        path, 'the objects of a capture with ground truth: {"instances": [{"id", "name"}]}'
+    )
+    try:
+        names = {int(instance["id"]): str(instance["name"]) for instance in data["instances"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise SplatsegError(
+            f"{path} does not list its objects",
+            expected='"instances": [{"id": 1, "name": "cup"}]',
+        ) from error
+    if not names or min(names) < 1:
+        raise SplatsegError(
+            f"{path} lists the ids {sorted(names)}",
+            expected="numbers from 1 up",
+        )
+    return names
+
+
 def load_truth(capture_root: Path, photo_sizes: Mapping[str, tuple[int, int]]) -> Truth:
     """The ground truth of those frames in `photo_sizes` that have any."""
-    names = _object_names(capture_root / "objects.json")
+    names = load_names(capture_root)
     maps = {}
     for frame, photo_size in photo_sizes.items():
         path = capture_root / "gt_instances" / f"{frame}.png"
@@ -94,25 +115,6 @@ def load_boxes(capture_root: Path) -> dict[int, Box]:
         for label in np.unique(labels[labels > 0])
         for part in [xyz[labels == label]]
     }
-
-
-def _object_names(path: Path) -> dict[int, str]:
-    data = read_json(
-        path, 'the objects of a capture with ground truth: {"instances": [{"id", "name"}]}'
-    )
-    try:
-        names = {int(instance["id"]): str(instance["name"]) for instance in data["instances"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise SplatsegError(
-            f"{path} does not list its objects",
-            expected='"instances": [{"id": 1, "name": "cup"}]',
-        ) from error
-    if not names or min(names) < 1:
-        raise SplatsegError(
-            f"{path} lists the ids {sorted(names)}",
-            expected="numbers from 1 up",
-        )
-    return names
 
 
 def _instance_map(

@@ -1,4 +1,4 @@
-"""Masks of prompts against LERF-Mask's files, whose scores are known."""
+"""Masks of prompts against files whose scores are known."""
 
 import math
 from pathlib import Path
@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from splatseg.evaluation import MaskScores, PromptTruth, score_prompts
-from splatseg.evaluation.text import score_prediction
+from splatseg.evaluation import MASK_FIGURES, MaskScores, PromptScore, PromptTruth, score_prompts
+from splatseg.evaluation.prompt_scores import score_prediction
+from splatseg.evaluation.prompts import prompts_report
 
 ZERO, ONE = MaskScores(0.0, 0.0, 0.0), MaskScores(1.0, 1.0, 1.0)
-
-repeatable = settings(derandomize=True, deadline=None, max_examples=60)
 
 
 def left(columns: int, height: int = 10, width: int = 20) -> np.ndarray:
@@ -36,18 +35,11 @@ def truth_in(folder: Path, **views: dict[str, np.ndarray]) -> PromptTruth:
     return PromptTruth(tuple(prompts), files)
 
 
-def test_the_truth_itself_scores_one(tmp_path):
+def test_the_truth_itself_scores_one_where_it_is_asked_for(tmp_path):
     masks = {"v0": {"cup": left(4), "can": left(9)}, "v1": {}, "v2": {"cup": left(7)}}
-    truth = truth_in(tmp_path, **masks)
-    asked = []
-
-    def predict(view, prompt):
-        asked.append((view, prompt))
-        return masks[view][prompt]
-
-    can, cup = score_prompts(truth, predict)
-    assert sorted(asked) == [("v0", "can"), ("v0", "cup"), ("v2", "cup")]
-    assert (cup.prompt, cup.scores, cup.other_views) == ("cup", ONE, ONE)
+    can, cup = score_prompts(truth_in(tmp_path, **masks), lambda view, name: masks[view][name])
+    assert (cup.prompt, list(cup.in_views)) == ("cup", ["v0", "v2"])
+    assert (cup.scores, cup.other_views) == (ONE, ONE)
     assert (can.prompt, can.scores, can.other_views) == ("can", ONE, None)
 
 
@@ -73,27 +65,25 @@ def test_predictions_take_the_size_of_the_truth():
     assert score_prediction(left(2, 5, 5), truth) == ONE
     # Pixels 0 and 1 of 7 cover the centers of 6 of the 20 columns: up to 20 x 2 / 7 = 5.7.
     assert score_prediction(left(2, 10, 7), truth).miou == 6 / 8
-    assert score_prediction(left(0), truth) == ZERO
-    assert score_prediction(None, truth) == ZERO
+    assert score_prediction(left(0), truth) == score_prediction(None, truth) == ZERO
 
 
 def authors_boundary(mask: np.ndarray) -> np.ndarray:
     """As LERF-Mask's script defines it: a frame of zeros, then 3x3 erosions one by one."""
     height, width = mask.shape
-    eroded = np.zeros((height + 2, width + 2), dtype=bool)
-    eroded[1:-1, 1:-1] = mask
+    eroded = np.pad(mask, 1)
     for _ in range(max(1, round(0.02 * math.sqrt(height**2 + width**2)))):
         before = eroded.copy()
         for y in range(1, height + 1):
             for x in range(1, width + 1):
-                eroded[y, x] = all(before[y + dy, x + dx] for dy in (-1, 0, 1) for dx in (-1, 0, 1))
+                eroded[y, x] = before[y - 1 : y + 2, x - 1 : x + 2].all()
     return mask & ~eroded[1:-1, 1:-1]
 
 
 SHAPES = st.sampled_from([(1, 1), (5, 7), (3, 90), (60, 70)])  # 1, 1, 2 and 2 erosions
 
 
-@repeatable
+@settings(derandomize=True, deadline=None, max_examples=20)
 @given(SHAPES.flatmap(lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape))))
 def test_boundary_iou_is_the_authors(masks):
     a, b = (mask.repeat(2, axis=0)[: len(mask)] for mask in masks)
@@ -101,3 +91,29 @@ def test_boundary_iou_is_the_authors(masks):
     union = np.count_nonzero(inner | outer)
     expected = np.count_nonzero(inner & outer) / union if union else 1.0
     assert score_prediction(a, b).mbiou == expected
+
+
+def test_the_report_has_means_with_and_without_the_reference():
+    half = MaskScores(0.5, 0.25, 0.0)
+    prompts = [
+        PromptScore("red cup", "view_0", {"view_0": ONE, "view_2": half}),
+        PromptScore("can", "view_0", {"view_0": half}),
+    ]
+    report = prompts_report(prompts, MASK_FIGURES)
+    first, second = report.pop("objects")
+    assert report == {
+        "miou": 0.625,
+        "mbiou": 0.4375,
+        "biou2": 0.25,
+        "other_views": {"miou": 0.5, "mbiou": 0.25, "biou2": 0.0},
+        "reference": "view_0",
+    }
+    assert (first["name"], first["views"], first["miou"]) == ("red cup", 2, 0.75)
+    assert first["other_views"] == {"miou": 0.5, "mbiou": 0.25, "biou2": 0.0}
+    assert second["other_views"] == {"miou": None, "mbiou": None, "biou2": None}
+    assert prompts_report(prompts[1:], ["miou"]) == {
+        "miou": 0.5,
+        "other_views": {"miou": None},
+        "reference": "view_0",
+        "objects": [{"name": "can", "views": 1, "miou": 0.5, "other_views": {"miou": None}}],
+    }

@@ -10,6 +10,7 @@ from splatseg.capture.resampling import resize
 from splatseg.evaluation.metrics import MaskScores, mean_scores, score_mask
 from splatseg.evaluation.prompt_truth import TRUTH_LEVEL, PromptTruth
 from splatseg.masks import read_mask
+from splatseg.progress import SILENT, Progress
 
 PredictMask = Callable[[str, str], Bool[np.ndarray, "h w"] | None]
 """A view's frame and a prompt to a mask of any size; None where there is no answer."""
@@ -36,10 +37,16 @@ class PromptScore:
         return mean_scores(others) if others else None
 
 
-def score_prompts(truth: PromptTruth, predict: PredictMask) -> list[PromptScore]:
-    """Ask for every prompt in every view that has a true mask of it, one view after the other."""
+def score_prompts(
+    truth: PromptTruth, predict: PredictMask, progress: Progress = SILENT
+) -> list[PromptScore]:
+    """Ask for every prompt in every view that has a true mask of it, one view after the other.
+
+    `progress` gets the stage "scoring views".
+    """
     found: dict[str, dict[str, MaskScores]] = {prompt: {} for prompt in truth.prompts}
-    for frame, files in truth.views.items():
+    for done, (frame, files) in enumerate(truth.views.items()):
+        progress.update("scoring views", done, len(truth.views))
         for prompt, path in files.items():
             mask = read_mask(path, above=TRUTH_LEVEL)
             found[prompt][frame] = score_prediction(predict(frame, prompt), mask)
