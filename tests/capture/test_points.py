@@ -64,13 +64,13 @@ def test_no_points(form, tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "it has no PLY header"),
-        ("ply\nformat ascii 1.0\n", "it has no PLY header"),
+        ("", "it is not a PLY file: its first line is not .ply."),
+        ("ply\nformat ascii 1.0\n", "its header has no end_header"),
         (header("ascii") + END + "1 2 3 4 5\n", "cannot reshape"),
         (header("ascii") + END + "1 2 x 4 5 6\n" * 2, "could not convert"),
         (header("binary_little_endian") + END + "short", "buffer"),
         (header("binary_pdp_endian") + END, "gives no format"),
-        ("ply\nformat ascii 1.0\nelement camera 1\n" + END, "another element than `vertex` first"),
+        ("ply\nformat ascii 1.0\nelement camera 1\n" + END, "another element than vertex first"),
         (header("ascii") + "property list uchar int n\n" + END, "is not a single number"),
         ("ply\nformat ascii 1.0\nelement vertex 1\nproperty int a\n" + END + "1", "no field of"),
     ],

@@ -401,7 +401,7 @@ def test_checkpoints_that_also_follow_objects_in_videos(tmp_path, photo, whole, 
         assert any(torch.equal(tensor, t) for t in state.values()), name
     found = segmenter.predict(segmenter.encode(photo), *prompts(2))
     assert found.logits.shape == (2, 3, 4 * CELLS, 4 * CELLS)
-    assert segmenter._canvas == InputTransform(side, is_squashed=True)
+    assert segmenter._input_transform == InputTransform(side, is_squashed=True)
 
 
 # --- A model's own settings

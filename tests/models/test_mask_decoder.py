@@ -74,8 +74,8 @@ def test_it_computes_what_the_plain_twin_does(sam, decoder, embedding, labels, c
     assert logits.std() > 1
     with torch.inference_mode():
         image = decoder.encode_image(embedding[0])
-        levels = decoder.draw(image, coords, labels, True, WHOLE)
-        single = decoder.draw(image, coords, labels, False, WHOLE)
+        levels = decoder.predict_masks(image, coords, labels, True, WHOLE)
+        single = decoder.predict_masks(image, coords, labels, False, WHOLE)
     assert_same(levels, (logits[:, 1:], quality[:, 1:]))
     assert_same(single, (logits[:, :1], quality[:, :1]))
 
@@ -85,8 +85,8 @@ def test_only_the_rows_and_columns_that_are_asked_for(decoder, embedding, size):
     coords, labels = prompts(3, [1, NO_BOX])
     with torch.inference_mode():
         image = decoder.encode_image(embedding[0])
-        whole, _ = decoder.draw(image, coords, labels, True, WHOLE)
-        part, _ = decoder.draw(image, coords, labels, True, size)
+        whole, _ = decoder.predict_masks(image, coords, labels, True, WHOLE)
+        part, _ = decoder.predict_masks(image, coords, labels, True, size)
     assert part.shape[2:] == size
     assert_same([part], [whole[:, :, : size[0], : size[1]]])
 
@@ -96,8 +96,8 @@ def test_prompts_do_not_see_each_other(decoder, embedding):
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     with torch.inference_mode():
         image = decoder.encode_image(embedding[0])
-        one = decoder.draw(image, coords, labels, True, WHOLE)
-        other = decoder.draw(image, coords[order], labels[order], True, WHOLE)
+        one = decoder.predict_masks(image, coords, labels, True, WHOLE)
+        other = decoder.predict_masks(image, coords[order], labels[order], True, WHOLE)
     assert_same([part[order] for part in one], other)
 
 
@@ -119,7 +119,7 @@ def test_an_exported_sam_is_recognized(sam, embedding, tmp_path, masks, one_prom
     coords, labels = prompts(3, [1, NO_BOX])
     logits, quality = plainly(sam, embedding, coords, labels)
     image = quick.encode_image({EMBEDDING: embedding.float().numpy()})
-    found = quick.draw(image, coords.float().numpy(), labels.numpy(), True, WHOLE)
+    found = quick.predict_masks(image, coords.float().numpy(), labels.numpy(), True, WHOLE)
     assert_same(found, (logits[:, 1:], quality[:, 1:]), SAME_32)
 
 

@@ -52,7 +52,7 @@ class Capture:
     skipped: tuple[str, ...]
     """A sentence for each thing that the capture lists but that was left out."""
     downscale: int
-    """Photos are this many times larger than working images, up to rounding."""
+    """Photos are this many times larger than undistorted images, up to rounding."""
     _images: ImageCache = field(
         default_factory=lambda: ImageCache(IMAGE_CACHE_BYTES), init=False, repr=False
     )
@@ -233,13 +233,13 @@ def _automatic_downscale(lenses: Sequence[Lens]) -> int:
 def _frame(
     name: str, posed: PosedPhoto, is_test: bool, root: Path, downscale: int, source: str
 ) -> Frame:
-    size = _working_size(root, posed.photo, posed.lens, downscale)
+    size = _undistorted_size(root, posed.photo, posed.lens, downscale)
     with naming(f"{source}, frame {name}"):
-        camera = posed.lens.working_camera(posed.cam_from_world, *size)
+        camera = posed.lens.undistorted_camera(posed.cam_from_world, *size)
     return Frame(name, posed.photo, camera, posed.lens, is_test)
 
 
-def _working_size(root: Path, photo: str, lens: Lens, downscale: int) -> tuple[int, int]:
+def _undistorted_size(root: Path, photo: str, lens: Lens, downscale: int) -> tuple[int, int]:
     size = (lens.width, lens.height)
     shrunk = _shrunk_photo(root, photo, lens, downscale)
     if shrunk is None:
