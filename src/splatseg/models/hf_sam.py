@@ -125,11 +125,7 @@ class HfSegmenter:
         levels: bool = True,
     ) -> Prediction:
         """See `Segmenter`."""
-        answer = (
-            self._predict_with_transformers
-            if self._decoder is None
-            else self._predict_with_own_decoder
-        )
+        answer = self._run_model if self._decoder is None else self._run_decoder
         parts = []
         for start in range(0, len(points), PROMPTS_AT_ONCE):
             some = slice(start, start + PROMPTS_AT_ONCE)
@@ -141,7 +137,7 @@ class HfSegmenter:
         )
         return Prediction(logits, predicted_iou)
 
-    def _predict_with_own_decoder(
+    def _run_decoder(
         self,
         photo: EncodedPhoto,
         points: Float32[np.ndarray, "n p 2"],
@@ -157,7 +153,7 @@ class HfSegmenter:
         size = self._size(photo)
         return self._decoder.predict_masks(photo.content.image, coords, labels_of_all, levels, size)
 
-    def _predict_with_transformers(
+    def _run_model(
         self,
         photo: EncodedPhoto,
         points: Float32[np.ndarray, "n p 2"],
