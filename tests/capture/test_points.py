@@ -119,7 +119,7 @@ def test_one_camera_is_enough():
     assert len(points.xyz) == SAMPLED_POINTS and (points.xyz[:, 2] > 0).all()
 
 
-def test_the_near_plane_lies_before_the_nearest_points_that_a_camera_sees() -> None:
+def test_the_near_plane_lies_before_the_nearest_points_that_a_camera_sees():
     camera = Camera(torch.eye(4, dtype=torch.float64), 100.0, 100.0, 50.0, 50.0, 100, 100)
     depths = np.linspace(2.0, 4.0, 101)
     seen = np.stack([np.zeros(101), np.zeros(101), depths], axis=1)
@@ -129,7 +129,7 @@ def test_the_near_plane_lies_before_the_nearest_points_that_a_camera_sees() -> N
     assert near_plane(camera, seen[:10]) == camera.near
 
 
-def test_of_many_points_a_part_tells_the_near_plane(monkeypatch) -> None:
+def test_of_many_points_a_part_tells_the_near_plane(monkeypatch):
     camera = Camera(torch.eye(4, dtype=torch.float64), 100.0, 100.0, 50.0, 50.0, 100, 100)
     xyz = np.random.default_rng(0).uniform((-1, -1, 2), (1, 1, 4), (10_001, 3))
     of_all = near_plane(camera, xyz)

@@ -126,7 +126,7 @@ def test_without_any_model_both_ways_to_one(monkeypatch, cache):
     with pytest.raises(SplatsegError) as error:
         load_segmenter(None, device=CPU)
     message = str(error.value)
-    for part in (str(cache), "is not to be had)", "splatseg[hf]", "splatseg[sam]", "--model "):
+    for part in (str(cache), "is not to be had)", "splatseg[hf]", "splatseg[sam]", "`model` "):
         assert part in message
     assert "a network" not in message and "\n" not in message
 

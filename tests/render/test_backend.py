@@ -1,6 +1,5 @@
 """The contract of a backend: a new one is a class and a line in the registry."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -11,8 +10,6 @@ from torch import Tensor
 from splatseg import render
 from splatseg.engine import library as engine
 from splatseg.errors import SplatsegError
-from splatseg.geometry.camera import Camera
-from splatseg.geometry.gaussians import Gaussians
 from splatseg.geometry.spherical_harmonics import view_colors
 from splatseg.render.backend import Backend, ProjectedGaussians, within
 from splatseg.render.labels import label_image, rasterize_labels
@@ -96,9 +93,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> ToyBackend:
     return backend
 
 
-def test_a_backend_that_is_registered_renders(
-    toy: ToyBackend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_a_backend_that_is_registered_renders(toy: ToyBackend, make_gaussians, make_camera):
     gaussians, camera = make_gaussians(30).to(torch.float32), make_camera()
     projected = render.project(gaussians, camera, backend="toy")
     assert projected.backend is toy
@@ -129,20 +124,20 @@ def test_a_backend_that_is_registered_renders(
     assert torch.equal(render.rasterize(part, part.colors).image, expected)
 
 
-def test_registered_backends_keep_the_contract(toy: ToyBackend) -> None:
+def test_registered_backends_keep_the_contract(toy: ToyBackend):
     assert len(render.BACKENDS) == 4
     for name, backend in render.BACKENDS.items():
         assert isinstance(backend, Backend) and backend.name == name
     assert not isinstance(object(), Backend)
 
 
-def test_an_unknown_backend_is_refused(make_gaussians, make_camera) -> None:
+def test_an_unknown_backend_is_refused(make_gaussians, make_camera):
     expected = "there is no backend toy; expected one of gsplat, native, reference"
     with pytest.raises(SplatsegError, match=expected):
         render.project(make_gaussians(), make_camera(), backend="toy")
 
 
-def test_the_default_backend_is_the_first_that_renders_there() -> None:
+def test_the_default_backend_is_the_first_that_renders_there():
     expected = "native" if engine.is_available() else "reference"
     assert render.default_backend() is render.BACKENDS[expected]
     assert render.default_backend("meta") is render.BACKENDS["reference"]

@@ -91,50 +91,28 @@ def random_attributes(count: int, channels: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_image_sizes(
-    size: tuple[int, int],
-    native,
-    threads: int,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_image_sizes(size, native, threads, make_smooth_gaussians, make_camera):
     camera = make_camera(*size)
     gaussians = make_smooth_gaussians(camera, 17, 1)
     compare(native, gaussians, camera, random_attributes(17, 1))
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_sh_degrees(
-    degree: int,
-    native,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_sh_degrees(degree, native, make_smooth_gaussians, make_camera):
     camera = make_camera(seed=degree)
     gaussians = make_smooth_gaussians(camera, 33, degree)
     compare(native, gaussians, camera, random_attributes(33, 0))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17])
-def test_numbers_of_gaussians(
-    count: int,
-    native,
-    threads: int,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_numbers_of_gaussians(count, native, threads, make_smooth_gaussians, make_camera):
     camera = make_camera(19, 18)
     gaussians = make_smooth_gaussians(camera, count, 2)
     compare(native, gaussians, camera, random_attributes(count, 2))
 
 
 @pytest.mark.parametrize("channels", CHANNELS)
-def test_numbers_of_channels(
-    channels: int,
-    native,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_numbers_of_channels(channels, native, make_smooth_gaussians, make_camera):
     """Any number is composed from the compiled ones; geometry collects all groups' gradients."""
     camera = make_camera(21, 14)
     gaussians = make_smooth_gaussians(camera, 17)
@@ -153,13 +131,7 @@ def test_numbers_of_channels(
 
 
 @pytest.mark.parametrize("channels", [0, 1, 13, 17])
-def test_pixel_lists(
-    channels: int,
-    native,
-    threads: int,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_pixel_lists(channels, native, threads, make_smooth_gaussians, make_camera):
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera, 30)
     step = torch.arange(50)
@@ -168,20 +140,13 @@ def test_pixel_lists(
 
 
 @pytest.mark.parametrize("pixels", [None, torch.tensor([[3, 2], [18, 17], [9, 9], [3, 2]])])
-def test_depth(
-    pixels: Tensor | None,
-    native,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_depth(pixels: Tensor | None, native, make_smooth_gaussians, make_camera):
     camera = make_camera(19, 18)
     gaussians = make_smooth_gaussians(camera, 17)
     compare(native, gaussians, camera, random_attributes(17, 1), pixels, depth=True)
 
 
-def test_visible_gaussians(
-    native, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_visible_gaussians(native, make_gaussians, make_camera):
     """All that reach a pixel are visible; the engine's blocks are tighter than bounding boxes."""
     camera, gaussians = make_camera(23, 18), make_gaussians(200)
     gaussians.means[:, :2] *= 2.0
@@ -198,9 +163,7 @@ def test_visible_gaussians(
     assert not (view.visible & ~boxes.visible).any()
 
 
-def test_projection_alone(
-    native, make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_projection_alone(native, make_smooth_gaussians, make_camera):
     """Every projected value and its own gradient, without the sums of blending in between."""
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera, 40, 3)
@@ -223,9 +186,7 @@ def test_projection_alone(
             assert_near(actual, wanted.double(), f"{name}: {field}")
 
 
-def test_outside_the_margin(
-    native, make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_outside_the_margin(native, make_smooth_gaussians, make_camera):
     """Large Gaussians centered far off the image still reach it, with a held Jacobian."""
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera, 8)
@@ -245,12 +206,7 @@ def opaque_stack(make_gaussians: Callable[..., Gaussians]) -> Gaussians:
     return gaussians
 
 
-def test_early_stop(
-    native,
-    threads: int,
-    make_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_early_stop(native, threads, make_gaussians, make_camera):
     camera, gaussians = make_camera(), opaque_stack(make_gaussians)
     attributes = random_attributes(60, 3)
     expected = render.rasterize(render.project(gaussians, camera, backend="reference"), attributes)
@@ -276,12 +232,7 @@ def test_early_stop(
     torch.testing.assert_close((votes.double() * own).sum(), inner, rtol=1e-5, atol=0.0)
 
 
-def test_fixed_threads_give_the_same_bits(
-    native,
-    threads: int,
-    make_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_fixed_threads_give_the_same_bits(native, threads, make_gaussians, make_camera):
     camera, gaussians = make_camera(100, 75), make_gaussians(400, 1)
     attributes = random_attributes(400, 5)
     runs = []
@@ -298,9 +249,7 @@ def test_fixed_threads_give_the_same_bits(
         assert all(torch.equal(a, b) for a, b in zip(runs[0], again, strict=True))
 
 
-def test_many_gaussians_on_one_tile(
-    native, make_camera: Callable[..., Camera], make_gaussians: Callable[..., Gaussians]
-) -> None:
+def test_many_gaussians_on_one_tile(native, make_camera, make_gaussians):
     """Lists of thousands, faint enough that none is hidden, in no particular order of depth."""
     camera, count = make_camera(16, 16), 3000
     gaussians = make_gaussians(count)

@@ -195,12 +195,12 @@ def check(output: str) -> None:
     assert {"colors/image", "samples/grad_means", "photometric/grad", "adam/after"} <= quantities
 
 
-def test_the_portable_kernels_compiled_here(tmp_path: Path, case_file: Path) -> None:
+def test_the_portable_kernels_compiled_here(tmp_path, case_file):
     program = build(found("g++", "clang++", "c++"), tmp_path)
     check(run([str(program), str(case_file)], RUN_SECONDS))
 
 
-def test_the_portable_kernels_on_aarch64(tmp_path: Path, case_file: Path) -> None:
+def test_the_portable_kernels_on_aarch64(tmp_path, case_file):
     compiler = found("aarch64-linux-gnu-g++")
     emulator = [*found("qemu-aarch64", "qemu-aarch64-static"), "-L", "/usr/aarch64-linux-gnu"]
     check(run([*emulator, str(build(compiler, tmp_path)), str(case_file)], RUN_SECONDS))
