@@ -109,8 +109,8 @@ def slow_undistortion(lens, image):
     return result
 
 
-def test_undistortion_against_a_slow_loop(provenance):
-    image = provenance.pattern(64, 48)
+def test_undistortion_against_a_slow_loop(maker):
+    image = maker.pattern(64, 48)
     camera = OPENCV.undistorted_camera(POSE, 64, 48)
     warped = OPENCV.warp_to_undistorted(image, camera, nearest=False)
     expected = slow_undistortion(OPENCV, image.astype(float))
@@ -146,9 +146,9 @@ def test_a_mask_made_at_half_size_lands_in_the_same_place():
 @pytest.mark.parametrize(
     "lens", [OPENCV, FISHEYE, Lens("PINHOLE", 64, 48, (50.0, 50.0, 32.0, 24.0))]
 )
-def test_there_and_back_keeps_the_middle(lens, nearest, provenance):
+def test_there_and_back_keeps_the_middle(lens, nearest, maker):
     camera = lens.undistorted_camera(POSE, 128, 96)
-    image = provenance.pattern(64, 48)
+    image = maker.pattern(64, 48)
     back = lens.warp_to_photo(lens.warp_to_undistorted(image, camera, nearest), nearest)
     assert back.shape == image.shape
     difference = np.abs(back.astype(float) - image)[8:-8, 8:-8]
@@ -156,9 +156,9 @@ def test_there_and_back_keeps_the_middle(lens, nearest, provenance):
     assert difference.max() <= (20 if nearest else 4)
 
 
-def test_a_pinhole_photo_at_its_own_size_is_untouched(provenance):
+def test_a_pinhole_photo_at_its_own_size_is_untouched(maker):
     lens = Lens("SIMPLE_PINHOLE", 64, 48, (50.0, 32.0, 24.0))
-    image = provenance.pattern(64, 48)
+    image = maker.pattern(64, 48)
     camera = lens.undistorted_camera(POSE, 64, 48)
     assert lens.warp_to_undistorted(image, camera, nearest=False) is image
     assert lens.warp_to_photo(image, nearest=True) is image

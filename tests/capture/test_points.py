@@ -86,8 +86,8 @@ def cameras(poses):
     return [Camera(torch.from_numpy(pose), 60.0, 60.0, 32.0, 24.0, 64, 48) for pose in poses]
 
 
-def test_sampled_points_are_seen_by_many_and_always_the_same(provenance):
-    circle = cameras(provenance.poses())
+def test_sampled_points_are_seen_by_many_and_always_the_same(maker):
+    circle = cameras(maker.poses())
     points = sample_points(circle, 2.0)
     np.testing.assert_array_equal(points.xyz, sample_points(circle, 2.0).xyz)
     assert points.xyz.shape == (SAMPLED_POINTS, 3) and (points.rgb == 128).all()
@@ -104,13 +104,13 @@ def test_sampled_points_are_seen_by_many_and_always_the_same(provenance):
     assert (np.linalg.norm(points.xyz, axis=1) < 0.5).any()  # the middle of the circle is covered
 
 
-def test_sampled_points_scale_with_the_scene(provenance):
-    far = [pose.copy() for pose in provenance.poses()]
+def test_sampled_points_scale_with_the_scene(maker):
+    far = [pose.copy() for pose in maker.poses()]
     for pose in far:
         pose[:3, 3] *= 10
     np.testing.assert_allclose(
         sample_points(cameras(far), 20.0).xyz,
-        10 * sample_points(cameras(provenance.poses()), 2.0).xyz,
+        10 * sample_points(cameras(maker.poses()), 2.0).xyz,
     )
 
 
