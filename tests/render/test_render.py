@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from splatseg import render
-from splatseg.engine import library as engine
 from splatseg.errors import SplatsegError
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
@@ -162,7 +161,9 @@ def test_rendering_is_linear_in_the_attributes(backend, make_gaussians, make_cam
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5, 16, 19])
-def test_splat_is_the_transpose_of_render(channels, backend, threads, make_gaussians, make_camera):
+def test_backproject_is_the_transpose_of_render(
+    channels, backend, threads, make_gaussians, make_camera
+):
     camera = make_camera()
     view = backend.project(backend.scene(make_gaussians(40)), camera)
     generator = torch.Generator().manual_seed(channels)
@@ -178,7 +179,7 @@ def test_splat_is_the_transpose_of_render(channels, backend, threads, make_gauss
     assert_same(backend, (a * votes).sum(), (image * samples).sum())
 
 
-def test_splat_is_the_gradient_of_the_attributes(backend, make_gaussians, make_camera):
+def test_backproject_is_the_gradient_of_the_attributes(backend, make_gaussians, make_camera):
     view = backend.project(backend.scene(make_gaussians()), make_camera()).detach()
     a = torch.zeros(17, 3, dtype=backend.dtype, requires_grad=True)
     image = render.rasterize(view, a).image
@@ -256,7 +257,7 @@ def test_pixels_outside_are_refused(pixel, backend, make_gaussians, make_camera)
 
 
 def test_a_view_can_be_used_again_and_again(backend, make_gaussians, make_camera):
-    """Splatting before any rendering, other views in between, backward twice."""
+    """Backprojection before any rendering, other views in between, backward twice."""
     gaussians = backend.scene(make_gaussians(40))
     view = backend.project(gaussians, make_camera())
     ones = torch.ones(29, 37, 2, dtype=backend.dtype)
@@ -327,11 +328,6 @@ def test_render_of_gaussians_is_their_color(make_gaussians, make_camera):
     assert short.depth is None
     sample = render.render(gaussians, camera, pixels, depth=True)
     assert sample.image.shape == (1, 3) and sample.depth is not None
-
-
-def test_the_default_backend_is_the_best_there_is():
-    expected = "native" if engine.is_available() else "reference"
-    assert render.default_backend().name == expected
 
 
 def test_an_empty_scene_gives_a_black_image(backend, make_gaussians, make_camera):

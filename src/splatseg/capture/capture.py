@@ -105,11 +105,21 @@ class Capture:
 def load_capture(
     root: Path | str, *, downscale: int | None = None, poses: Path | None = None
 ) -> Capture:
-    """Read the capture in `root`.
+    """Read the capture in `root`: poses, lenses, points and the split. No photo is decoded yet.
 
-    COLMAP's `sparse/` wins over `transforms.json`; `poses`, a file or folder of either kind,
-    overrides both. Without `downscale`, the smallest whole factor that brings the longest side of
-    every photo to 1000 pixels.
+    Args:
+        root: the folder of the capture, with `images/` and the poses.
+        downscale: by how much photos are shrunk, a whole number of at least 1. By default the
+            smallest one that brings the longest side of every photo to 1000 pixels.
+        poses: a COLMAP model or a transforms.json to use in place of the capture's own. Of these,
+            COLMAP's `sparse/` wins over `transforms.json`.
+
+    Returns:
+        The capture, with its frames in order of name. Frames that are left out are in `skipped`.
+
+    Raises:
+        SplatsegError: there is no such folder, it has no poses or no frame with a photo, or a file
+            in it is damaged.
     """
     root = Path(root)
     if not root.is_dir():
