@@ -12,6 +12,8 @@ from builders import fake_gsplat as fake_gsplat_module
 from builders.dying_disk import DyingDisk
 from builders.rendering import (  # noqa: F401, fixtures
     backend,
+    fast,
+    gsplat_backend,
     make_camera,
     make_gaussians,
     make_smooth_gaussians,

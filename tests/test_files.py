@@ -36,7 +36,7 @@ def texts(folder: Path) -> set[str]:
     return {path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_file_is_replaced_and_its_folder_made(tmp_path: Path) -> None:
+def test_a_file_is_replaced_and_its_folder_made(tmp_path):
     path = tmp_path / "new" / "a.txt"
     for data in (b"one", b"two"):
         write_bytes(path, data)
@@ -44,7 +44,7 @@ def test_a_file_is_replaced_and_its_folder_made(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["a.txt"]
 
 
-def test_the_temporary_file_is_not_taken_for_a_result(tmp_path: Path) -> None:
+def test_the_temporary_file_is_not_taken_for_a_result(tmp_path):
     with replacing_file(tmp_path / "step_1.safetensors", 1) as temporary:
         temporary.touch()
         assert temporary.name.startswith(".")
@@ -59,9 +59,7 @@ def test_the_temporary_file_is_not_taken_for_a_result(tmp_path: Path) -> None:
         lambda path: write_tensors(path, {"a": torch.zeros(25_000)}, {}),
     ],
 )
-def test_a_full_disk_leaves_the_old_file_and_no_rubbish(
-    tmp_path: Path, write: Callable[[Path], None]
-) -> None:
+def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, write: Callable[[Path], None]):
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
     with largest_file(4096), pytest.raises(SplatsegError) as caught:
@@ -75,9 +73,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_rubbish(
 
 
 @pytest.mark.parametrize("failing", ["os.fsync", "os.replace"])
-def test_a_failure_late_in_the_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
-) -> None:
+def test_a_failure_late_in_the_write_leaves_the_old_file(tmp_path, monkeypatch, failing):
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -90,7 +86,7 @@ def test_a_failure_late_in_the_write_leaves_the_old_file(
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
+def test_a_path_through_a_file_is_refused(tmp_path):
     (tmp_path / "a").touch()
     with pytest.raises(SplatsegError, match=r"cannot write .*a/b/c\.txt \(3e-06 MB needed"):
         write_bytes(tmp_path / "a" / "b" / "c.txt", b"abc")
@@ -98,7 +94,7 @@ def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
         replacing_folder(tmp_path / "a").__enter__()
 
 
-def test_an_exception_of_the_caller_passes_and_changes_nothing(tmp_path: Path) -> None:
+def test_an_exception_of_the_caller_passes_and_changes_nothing(tmp_path):
     write_bytes(tmp_path / "a", b"old")
     with pytest.raises(ZeroDivisionError), replacing_file(tmp_path / "a", 1) as temporary:
         temporary.write_bytes(b"half")
@@ -110,7 +106,7 @@ def test_an_exception_of_the_caller_passes_and_changes_nothing(tmp_path: Path) -
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_a_folder_is_made_then_replaced(tmp_path: Path) -> None:
+def test_a_folder_is_made_then_replaced(tmp_path):
     path = tmp_path / "deep" / "masks"
     for text in ("one", "two"):
         with replacing_folder(path) as temporary:
@@ -119,9 +115,7 @@ def test_a_folder_is_made_then_replaced(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["masks"]
 
 
-def test_a_folder_whose_second_rename_fails_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_whose_second_rename_fails_comes_back(tmp_path, monkeypatch):
     path = tmp_path / "masks"
     path.mkdir()
     fill(path, "old")
@@ -142,7 +136,7 @@ def test_a_folder_whose_second_rename_fails_comes_back(
     assert os.listdir(tmp_path) == ["masks"]
 
 
-def test_a_kill_at_any_step_leaves_a_whole_file(tmp_path: Path, dying_disk) -> None:
+def test_a_kill_at_any_step_leaves_a_whole_file(tmp_path, dying_disk):
     path = tmp_path / "a"
     seen = set()
     for last in range(20):
@@ -158,9 +152,7 @@ def test_a_kill_at_any_step_leaves_a_whole_file(tmp_path: Path, dying_disk) -> N
     assert os.listdir(tmp_path) == ["a"]
 
 
-def test_a_kill_at_any_step_leaves_a_whole_folder_after_the_next_write(
-    tmp_path: Path, dying_disk
-) -> None:
+def test_a_kill_at_any_step_leaves_a_whole_folder_after_the_next_write(tmp_path, dying_disk):
     path = tmp_path / "masks"
     for last in range(30):
         with replacing_folder(path) as temporary:
@@ -182,7 +174,7 @@ def test_a_kill_at_any_step_leaves_a_whole_folder_after_the_next_write(
         assert os.listdir(tmp_path) == ["masks"]
 
 
-def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
+def test_tensors_and_metadata_come_back(tmp_path):
     path = tmp_path / "step_100.safetensors"
     tensors = {
         "means": torch.randn(7, 3, generator=torch.Generator()).requires_grad_(),
@@ -199,7 +191,7 @@ def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
     assert read_tensors(path)[1] == {}
 
 
-def test_files_that_hold_no_tensors_are_refused(tmp_path: Path) -> None:
+def test_files_that_hold_no_tensors_are_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     with pytest.raises(SplatsegError, match=r"a\.safetensors does not exist"):
         read_tensors(path)

@@ -8,7 +8,7 @@ across backends keep a distance from all of them: see `distance_to_cutoffs`.
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pytest
@@ -21,14 +21,25 @@ from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.geometry.rotations import rotation_matrices
 from splatseg.geometry.spherical_harmonics import sh_basis
-from splatseg.render import ProjectedGaussians, reference
+from splatseg.render import ProjectedGaussians, Rendered, gsplat, reference
 from splatseg.render.reference import ReferenceBackend
 
+CPU = torch.device("cpu")
 REFERENCE = ReferenceBackend()
+GEOMETRY = ("means", "quats", "log_scales", "logit_opacities", "sh")
+# Relative to the largest value. float32 keeps 6e-8; an alpha loses two digits in its exponent, and
+# a gradient sums hundreds of pixels whose terms cancel.
+FAST_TOLERANCE = 1e-4
+# A guess until it is measured: gsplat is compiled with -use_fast_math, whose exponential and square
+# roots lose two digits or so.
+GPU_TOLERANCE = 1e-3
+# Depth divides by alpha, which goes down to 1/255: rounding grows that much.
+DEPTH_TOLERANCE = 1e-3
 NATIVE = ("native/avx512", "native/avx2", "native/portable")
 MIN_TRANSMITTANCE = 1e-4  # native's early stop
 # Relative. float32 alphas are good to about 1e-6 (the exponent is of order 10, times 2^-24).
 CUTOFF_DISTANCE = 1e-5
+FAST_CUTOFF_DISTANCE = 1e-4  # less exact arithmetic needs more
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ class RenderingBackend:
     dtype: torch.dtype
     tolerance: float
     """Relative to the largest value: rounding of sums of tens of terms, with a factor to spare."""
+    device: torch.device = CPU
 
     def project(
         self, gaussians: Gaussians, camera: Camera, sh_degree: int | None = None
@@ -47,8 +59,78 @@ class RenderingBackend:
 
     def scene(self, gaussians: Gaussians) -> Gaussians:
         """A copy in the backend's precision that collects gradients."""
-        tensors = gaussians.detach().to(self.dtype).tensors()
-        return Gaussians(**{k: t.clone().requires_grad_() for k, t in tensors.items()})
+        return with_gradients(gaussians.detach().to(self.device, self.dtype))
+
+    def to(self, tensor: Tensor) -> Tensor:
+        """A tensor in the backend's precision, on its device."""
+        return tensor.to(self.device, self.dtype)
+
+    def assert_near(
+        self, actual: Tensor | None, expected: Tensor | None, what: str, tolerance: float = 0.0
+    ) -> None:
+        """Whether a float32 result agrees with the float64 one; `tolerance` may be larger here."""
+        assert actual is not None and expected is not None, what
+        assert actual.device.type == self.device.type and actual.shape == expected.shape, what
+        if expected.numel() == 0:
+            return
+        scale = max(expected.abs().max().item(), 1e-30)
+        error = (actual.cpu().double() - expected).abs().max().item() / scale
+        assert error <= max(tolerance, self.tolerance), f"{what}: {error:.2e} of the largest value"
+
+
+def with_gradients(gaussians: Gaussians) -> Gaussians:
+    """A copy that collects gradients."""
+    return Gaussians(**{k: t.clone().requires_grad_() for k, t in gaussians.tensors().items()})
+
+
+def compare(
+    fast: RenderingBackend,
+    gaussians: Gaussians,
+    camera: Camera,
+    attributes: Tensor,
+    pixels: Tensor | None = None,
+    depth: bool = False,
+) -> None:
+    """Images and all gradients of color and attributes, of a backend and of the specification."""
+    results = []
+    for scene, name in (
+        (fast.scene(gaussians), fast.name),
+        (with_gradients(gaussians), "reference"),
+    ):
+        own = attributes.to(scene.means).clone().requires_grad_()
+        view = render.project(scene, camera, backend=name)
+        view.means2d.retain_grad()
+        channels = torch.cat([view.colors, own], dim=1)
+        rendered = render.rasterize(view, channels, pixels, depth=depth)
+        mixed_loss(rendered).backward()
+        gradients = {field: getattr(scene, field).grad for field in GEOMETRY}
+        if fast.name == "gsplat":  # the engine goes from pixels to Gaussians in one step
+            gradients["means2d"] = view.means2d.grad
+        parts = {"image": rendered.image, "alpha": rendered.alpha}
+        parts |= {"depth": rendered.depth} if depth else {}
+        results.append((parts, gradients | {"attributes": own.grad}))
+    (parts, gradients), (expected, expected_gradients) = results
+    tolerance = DEPTH_TOLERANCE if depth else 0.0
+    for what, values in parts.items():
+        fast.assert_near(values, expected[what], what, tolerance if what == "depth" else 0.0)
+    for what, values in gradients.items():
+        fast.assert_near(values, expected_gradients[what], f"gradient of {what}", tolerance)
+
+
+def mixed_loss(rendered: Rendered, seed: int = 0) -> Tensor:
+    """A random mixture of every value of the image, alpha and (if there is one) depth."""
+    generator = torch.Generator().manual_seed(seed)
+    loss = rendered.image.new_zeros(())
+    for part in (rendered.image, rendered.alpha, rendered.depth):
+        if part is not None:
+            weights = torch.randn(part.shape, generator=generator, dtype=torch.float64)
+            loss = loss + (part * weights.to(part)).sum()
+    return loss
+
+
+def random_attributes(count: int, channels: int) -> Tensor:
+    generator = torch.Generator().manual_seed(channels)
+    return torch.rand(count, channels, generator=generator, dtype=torch.float64)
 
 
 def _use(name: str) -> Iterator[RenderingBackend]:
@@ -84,6 +166,39 @@ def backend(request: pytest.FixtureRequest) -> Iterator[RenderingBackend]:
 def native(request: pytest.FixtureRequest) -> Iterator[RenderingBackend]:
     """The native backend, once for each instruction set."""
     yield from _use(request.param)
+
+
+@pytest.fixture(
+    params=(("native/avx512", 1), *((name, 2) for name in NATIVE), "fake", "GPU"), ids=str
+)
+def fast(request: pytest.FixtureRequest) -> Iterator[RenderingBackend]:
+    """All but the reference: the engine by instruction set and threads, gsplat fake and real."""
+    if isinstance(request.param, tuple):
+        name, count = request.param
+        for backend in _use(name):
+            before = engine.threads()
+            engine.set_threads(count)
+            yield replace(backend, tolerance=FAST_TOLERANCE)
+            engine.set_threads(before)
+        return
+    yield _use_gsplat(request)
+
+
+@pytest.fixture(params=("fake", "GPU"))
+def gsplat_backend(request: pytest.FixtureRequest) -> RenderingBackend:
+    """gsplat in plain torch on the CPU, then the real one."""
+    return _use_gsplat(request)
+
+
+def _use_gsplat(request: pytest.FixtureRequest) -> RenderingBackend:
+    if request.param == "fake":
+        request.getfixturevalue("fake_gsplat")
+        return RenderingBackend("gsplat", torch.float32, FAST_TOLERANCE)
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no GPU")
+    if not gsplat.is_installed():
+        pytest.skip("gsplat is not installed")
+    return RenderingBackend("gsplat", torch.float32, GPU_TOLERANCE, torch.device("cuda"))
 
 
 @pytest.fixture(params=(1, 2))

@@ -29,43 +29,41 @@ def assert_same_cameras(one, other):
 
 
 @pytest.mark.parametrize("distorted", [False, True])
-def test_every_format_gives_the_same_cameras(provenance, distorted):
-    provenance.photos()
+def test_every_format_gives_the_same_cameras(maker, distorted):
+    maker.photos()
     lens = {"model": "OPENCV", "params": OPENCV} if distorted else {}
-    binary = load_capture(provenance.root, poses=provenance.colmap("binary", **lens))
-    text = load_capture(provenance.root, poses=provenance.colmap("text", binary=False, **lens))
+    binary = load_capture(maker.root, poses=maker.colmap("binary", **lens))
+    text = load_capture(maker.root, poses=maker.colmap("text", binary=False, **lens))
     values = DISTORTION if distorted else {}
-    transforms = load_capture(provenance.root, poses=provenance.transforms("poses.json", **values))
+    transforms = load_capture(maker.root, poses=maker.transforms("poses.json", **values))
     assert_same_cameras(binary, text)
     assert_same_cameras(binary, transforms)
 
 
 @pytest.mark.parametrize("folder", ["sparse/0", "sparse"])
-def test_colmap_wins_over_transforms(provenance, folder):
-    provenance.photos()
-    provenance.colmap(folder)
-    provenance.transforms(fl_x=99.0)
-    assert load_capture(provenance.root).frames[0].camera.fx == 50.0
-    assert len(load_capture(provenance.root).points) == len(provenance.xyz)
-    override = load_capture(provenance.root, poses=provenance.root / "transforms.json")
+def test_colmap_wins_over_transforms(maker, folder):
+    maker.photos()
+    maker.colmap(folder)
+    maker.transforms(fl_x=99.0)
+    assert load_capture(maker.root).frames[0].camera.fx == 50.0
+    assert len(load_capture(maker.root).points) == len(maker.xyz)
+    override = load_capture(maker.root, poses=maker.root / "transforms.json")
     assert override.frames[0].camera.fx == 99.0
 
 
-def test_names_keep_folders_and_are_sorted(provenance):
-    provenance.names = ["cam1/0001.png", "cam0/b.c.png", "cam0/a.png"]
-    provenance.photos()
-    provenance.colmap()
-    capture = load_capture(provenance.root)
+def test_names_keep_folders_and_are_sorted(maker):
+    maker.names = ["cam1/0001.png", "cam0/b.c.png", "cam0/a.png"]
+    maker.photos()
+    maker.colmap()
+    capture = load_capture(maker.root)
     assert [frame.name for frame in capture.frames] == ["cam0/a", "cam0/b.c", "cam1/0001"]
     assert capture.frame("cam0/b.c").photo == "images/cam0/b.c.png"
     with pytest.raises(SplatsegError, match=r"has no frame cam1/0002; expected .* as cam1/0001"):
         capture.frame("cam1/0002")
 
 
-def test_json_keeps_a_frame(provenance):
-    provenance.photos()
-    provenance.colmap()
-    frame = load_capture(provenance.root).frames[4]
+def test_json_keeps_a_frame(colmap):
+    frame = load_capture(colmap.root).frames[4]
     again = Frame.from_json(frame.to_json())
     assert torch.equal(again.camera.cam_from_world, frame.camera.cam_from_world)
     camera = replace(frame.camera, cam_from_world=again.camera.cam_from_world)
@@ -75,27 +73,23 @@ def test_json_keeps_a_frame(provenance):
 # Splits
 
 
-def test_every_eighth_frame_is_held_out(provenance):
-    provenance.photos()
-    provenance.transforms()
-    capture = load_capture(provenance.root)
+def test_every_eighth_frame_is_held_out(transforms):
+    capture = load_capture(transforms.root)
     assert [frame.name for frame in capture.test] == ["0000", "0008"]
     assert len(capture.train) == 7
 
 
-def test_split_file_wins(provenance):
-    provenance.photos()
-    provenance.transforms(test_filenames=["images/0001.png"])
+def test_split_file_wins(maker):
+    maker.photos()
+    maker.transforms(test_filenames=["images/0001.png"])
     names = [f"000{i}" for i in range(9)]
-    provenance.json("split.json", {"train": names[3:], "test": names[:3]})
-    assert [frame.name for frame in load_capture(provenance.root).test] == names[:3]
+    maker.json("split.json", {"train": names[3:], "test": names[:3]})
+    assert [frame.name for frame in load_capture(maker.root).test] == names[:3]
 
 
-def test_split_may_name_frames_that_are_not_there(provenance, caplog):
-    provenance.photos()
-    provenance.transforms()
-    provenance.json("split.json", {"train": ["0001", "0002", "gone"], "test": []})
-    capture = load_capture(provenance.root)
+def test_split_may_name_frames_that_are_not_there(transforms, caplog):
+    transforms.json("split.json", {"train": ["0001", "0002", "gone"], "test": []})
+    capture = load_capture(transforms.root)
     assert [frame.name for frame in capture.frames] == ["0001", "0002"]
     assert "split.json names 1 frames that the capture does not have (first: gone)" in caplog.text
     assert "split.json names 7 of the frames (first: 0000) neither" in capture.skipped[0]
@@ -111,140 +105,134 @@ def test_split_may_name_frames_that_are_not_there(provenance, caplog):
         ([], "split.json is not a split"),
     ],
 )
-def test_unusable_splits(provenance, content, sentence):
-    provenance.photos()
-    provenance.transforms()
-    provenance.json("split.json", content)
+def test_unusable_splits(transforms, content, sentence):
+    transforms.json("split.json", content)
     with pytest.raises(SplatsegError, match=sentence):
-        load_capture(provenance.root)
+        load_capture(transforms.root)
 
 
-def test_a_lone_frame_is_trained_on(provenance):
-    provenance.names = provenance.names[:1]
-    provenance.photos()
-    provenance.colmap()
-    capture = load_capture(provenance.root)
+def test_a_lone_frame_is_trained_on(maker):
+    maker.names = maker.names[:1]
+    maker.photos()
+    maker.colmap()
+    capture = load_capture(maker.root)
     assert len(capture.train) == 1 and capture.test == () and capture.extent > 0
 
 
 # Sizes and images
 
 
-def test_image_is_the_photo(provenance):
-    provenance.photos()
-    provenance.colmap()
-    capture = load_capture(provenance.root)
+def test_image_is_the_photo(colmap):
+    capture = load_capture(colmap.root)
     image = capture.image(capture.frames[0])
-    np.testing.assert_array_equal(image, provenance.pattern(64, 48))
+    np.testing.assert_array_equal(image, colmap.pattern(64, 48))
     assert np.shares_memory(capture.image(capture.frames[0]), image)
     assert image.transpose(2, 0, 1).flags.c_contiguous  # planar, as the engine reads it
 
 
 @pytest.mark.parametrize("distorted", [False, True])
-def test_downscale(provenance, distorted):
-    provenance.photos((65, 49))
+def test_downscale(maker, distorted):
+    maker.photos((65, 49))
     lens = {"model": "OPENCV", "params": OPENCV} if distorted else {}
-    provenance.colmap(size=(65, 49), **lens)
-    capture = load_capture(provenance.root, downscale=3)
+    maker.colmap(size=(65, 49), **lens)
+    capture = load_capture(maker.root, downscale=3)
     camera = capture.frames[0].camera
     assert (camera.width, camera.height) == (22, 16)
     assert camera.fx == pytest.approx(50 * 22 / 65) and camera.cy == pytest.approx(25 * 16 / 49)
     image = capture.image(capture.frames[0])
     assert image.shape == (16, 22, 3)
     if not distorted:
-        difference = image.astype(float) - provenance.pattern(22, 16)
+        difference = image.astype(float) - maker.pattern(22, 16)
         assert np.abs(difference)[2:-2, 2:-2].max() <= LEVELS
 
 
-def test_automatic_downscale(provenance, caplog):
-    provenance.names = provenance.names[:2]
-    provenance.photos((2001, 4))
-    provenance.colmap(size=(2001, 4))
+def test_automatic_downscale(maker, caplog):
+    maker.names = maker.names[:2]
+    maker.photos((2001, 4))
+    maker.colmap(size=(2001, 4))
     with caplog.at_level(logging.INFO):
-        capture = load_capture(provenance.root)
+        capture = load_capture(maker.root)
     assert capture.downscale == 3 and capture.frames[0].camera.width == 667
     assert "photos are up to 2001 pixels wide or high; working at 1/3" in caplog.text
-    assert load_capture(provenance.root, downscale=1).frames[0].camera.width == 2001
+    assert load_capture(maker.root, downscale=1).frames[0].camera.width == 2001
 
 
-def test_shrunk_photos_are_read_where_they_exist(provenance):
-    provenance.photos((65, 49))
-    provenance.photos((32, 24), folder="images_2")
+def test_shrunk_photos_are_read_where_they_exist(maker):
+    maker.photos((65, 49))
+    maker.photos((32, 24), folder="images_2")
     black = np.zeros((24, 32, 3), dtype=np.uint8)
-    Image.fromarray(black).save(provenance.root / "images_2" / provenance.names[0])
-    (provenance.root / "images_2" / provenance.names[1]).unlink()
-    provenance.colmap(size=(65, 49))
-    capture = load_capture(provenance.root, downscale=2)
+    Image.fromarray(black).save(maker.root / "images_2" / maker.names[0])
+    (maker.root / "images_2" / maker.names[1]).unlink()
+    maker.colmap(size=(65, 49))
+    capture = load_capture(maker.root, downscale=2)
     assert (capture.frames[0].camera.width, capture.frames[0].camera.height) == (32, 24)
     assert capture.frames[0].camera.fx == pytest.approx(50 * 32 / 65)
     np.testing.assert_array_equal(capture.image(capture.frames[0]), black)
     assert capture.image(capture.frames[1]).max() > 0
-    assert load_capture(provenance.root, downscale=1).frames[0].camera.width == 65
+    assert load_capture(maker.root, downscale=1).frames[0].camera.width == 65
 
 
-def test_shrunk_photos_are_not_read_for_distorted_ones(provenance):
-    provenance.photos()
-    provenance.photos((32, 24), folder="images_2")
-    provenance.colmap(model="OPENCV", params=OPENCV)
-    capture = load_capture(provenance.root, downscale=2)
-    (provenance.root / "images_2" / provenance.names[0]).write_text("not a photo")
+def test_shrunk_photos_are_not_read_for_distorted_ones(maker):
+    maker.photos()
+    maker.photos((32, 24), folder="images_2")
+    maker.colmap(model="OPENCV", params=OPENCV)
+    capture = load_capture(maker.root, downscale=2)
+    (maker.root / "images_2" / maker.names[0]).write_text("not a photo")
     assert capture.image(capture.frames[0]).shape == (24, 32, 3)
 
 
-def test_shrunk_photos_of_another_shape(provenance):
-    provenance.photos()
-    provenance.photos((32, 30), folder="images_2")
-    provenance.colmap()
+def test_shrunk_photos_of_another_shape(maker):
+    maker.photos()
+    maker.photos((32, 30), folder="images_2")
+    maker.colmap()
     with pytest.raises(SplatsegError, match=r"0000\.png is 32x30 but its photo is 64x48; expected"):
-        load_capture(provenance.root, downscale=2)
+        load_capture(maker.root, downscale=2)
 
 
-def test_intrinsics_for_another_size_are_scaled(provenance, caplog):
-    provenance.photos((32, 24))
-    provenance.colmap(model="OPENCV", params=OPENCV)
+def test_intrinsics_for_another_size_are_scaled(maker, caplog):
+    maker.photos((32, 24))
+    maker.colmap(model="OPENCV", params=OPENCV)
     with caplog.at_level(logging.INFO):
-        capture = load_capture(provenance.root)
+        capture = load_capture(maker.root)
     assert capture.frames[0].lens.params == (25.0, 26.0, 15.5, 12.5, *OPENCV[4:])
     assert "(64x48, but 0000 is 32x24): the intrinsics of 9 frames are scaled" in caplog.text
 
 
-def test_photos_of_another_shape(provenance):
-    provenance.photos((64, 36))
-    provenance.colmap()
+def test_photos_of_another_shape(maker):
+    maker.photos((64, 36))
+    maker.colmap()
     with pytest.raises(
         SplatsegError, match=r"frame 0000: images/0000.png is 64x36 but sparse/0 gives .* 64x48"
     ):
-        load_capture(provenance.root)
+        load_capture(maker.root)
 
 
-def test_turned_photos(provenance):
+def test_turned_photos(maker):
     exif = Image.Exif()
     exif[0x0112] = 6  # the viewer turns the photo clockwise
-    provenance.photos()
-    upright = provenance.pattern(64, 48)
-    for name in provenance.names:
+    maker.photos()
+    upright = maker.pattern(64, 48)
+    for name in maker.names:
         stored = Image.fromarray(np.rot90(upright).copy())
-        stored.save(provenance.root / "images" / name, exif=exif)
-    provenance.colmap()
-    capture = load_capture(provenance.root)
+        stored.save(maker.root / "images" / name, exif=exif)
+    maker.colmap()
+    capture = load_capture(maker.root)
     assert (capture.frames[0].lens.width, capture.frames[0].lens.height) == (64, 48)
     np.testing.assert_array_equal(capture.image(capture.frames[0]), upright)
 
 
-def test_undistorted_photos_are_kept(provenance):
-    provenance.photos()
-    provenance.colmap(model="OPENCV", params=OPENCV)
-    capture = load_capture(provenance.root, downscale=2)
+def test_undistorted_photos_are_kept(maker):
+    maker.photos()
+    maker.colmap(model="OPENCV", params=OPENCV)
+    capture = load_capture(maker.root, downscale=2)
     frame = capture.frames[3]
     image = capture.image(frame)
-    expected = frame.lens.warp_to_undistorted(
-        provenance.pattern(64, 48), frame.camera, nearest=False
-    )
+    expected = frame.lens.warp_to_undistorted(maker.pattern(64, 48), frame.camera, nearest=False)
     np.testing.assert_array_equal(image, expected)
-    (stored,) = (provenance.root / ".splatseg/undistorted").rglob("*.*")
+    (stored,) = (maker.root / ".splatseg/undistorted").rglob("*.*")
     assert stored.name == "0003.png"
 
-    photo = provenance.root / frame.photo
+    photo = maker.root / frame.photo
     content = photo.read_bytes()
     photo.write_text("nothing is read from here while the stored image is newer")
     os.utime(photo, ns=(0, 0))
@@ -261,20 +249,20 @@ def load_capture_again(capture, frame):
     return replace(capture).image(frame)
 
 
-def test_a_folder_that_cannot_be_written(provenance, caplog):
-    provenance.photos()
-    provenance.colmap(model="OPENCV", params=OPENCV)
-    (provenance.root / ".splatseg").write_text("a file where the folder should be")
-    capture = load_capture(provenance.root)
+def test_a_folder_that_cannot_be_written(maker, caplog):
+    maker.photos()
+    maker.colmap(model="OPENCV", params=OPENCV)
+    (maker.root / ".splatseg").write_text("a file where the folder should be")
+    capture = load_capture(maker.root)
     for frame in capture.frames[:3]:
         assert capture.image(frame).shape == (48, 64, 3)
     assert caplog.text.count("undistorted photos cannot be kept") == 1
 
 
-def test_images_that_memory_does_not_hold_are_made_again(provenance):
-    provenance.photos()
-    provenance.colmap(model="OPENCV", params=OPENCV)
-    generous, frugal = load_capture(provenance.root), load_capture(provenance.root)
+def test_images_that_memory_does_not_hold_are_made_again(maker):
+    maker.photos()
+    maker.colmap(model="OPENCV", params=OPENCV)
+    generous, frugal = load_capture(maker.root), load_capture(maker.root)
     frugal._images.max_bytes = 1
     for frame in frugal.frames * 2:
         np.testing.assert_array_equal(frugal.image(frame), generous.image(frame))
@@ -284,40 +272,36 @@ def test_images_that_memory_does_not_hold_are_made_again(provenance):
 # Points and extent
 
 
-def test_extent_is_that_of_the_training_cameras(provenance):
-    provenance.photos()
-    provenance.colmap()
-    capture = load_capture(provenance.root)
+def test_extent_is_that_of_the_training_cameras(colmap):
+    capture = load_capture(colmap.root)
     positions = np.stack([frame.camera.position.numpy() for frame in capture.train])
     distances = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
     assert capture.extent == pytest.approx(1.1 * distances.max())
 
 
-def test_points_are_sampled_when_there_are_none(provenance, caplog):
-    provenance.photos()
-    provenance.transforms()
+def test_points_are_sampled_when_there_are_none(transforms, caplog):
     with caplog.at_level(logging.INFO):
-        capture = load_capture(provenance.root)
+        capture = load_capture(transforms.root)
     assert len(capture.points) == len(capture.colors) > 0 and np.isfinite(capture.points).all()
     assert "the capture has no points" in caplog.text
 
 
-def test_points_that_are_nowhere_are_dropped(provenance):
-    provenance.photos()
-    provenance.xyz = np.array([[0.0, 0.1, 0.2], [np.nan, 0.0, 0.1]])
-    provenance.colmap()
-    assert load_capture(provenance.root).points.tolist() == [[0.0, 0.1, 0.2]]
+def test_points_that_are_nowhere_are_dropped(maker):
+    maker.photos()
+    maker.xyz = np.array([[0.0, 0.1, 0.2], [np.nan, 0.0, 0.1]])
+    maker.colmap()
+    assert load_capture(maker.root).points.tolist() == [[0.0, 0.1, 0.2]]
 
 
 # What is left out, and what is refused
 
 
 @pytest.mark.parametrize("form", ["colmap", "transforms"])
-def test_missing_photos_are_skipped(provenance, form, caplog):
-    provenance.photos()
-    getattr(provenance, form)()
-    (provenance.root / "images/0002.png").unlink()
-    capture = load_capture(provenance.root)
+def test_missing_photos_are_skipped(maker, form, caplog):
+    maker.photos()
+    getattr(maker, form)()
+    (maker.root / "images/0002.png").unlink()
+    capture = load_capture(maker.root)
     assert "0002" not in [frame.name for frame in capture.frames] and len(capture.frames) == 8
     (sentence,) = capture.skipped
     assert "lists images/0002.png, which is not in the capture; the frame is skipped" in sentence
@@ -325,19 +309,19 @@ def test_missing_photos_are_skipped(provenance, form, caplog):
 
 
 @pytest.mark.parametrize("form", ["colmap", "transforms"])
-def test_poses_without_any_photo(provenance, form):
-    getattr(provenance, form)()
+def test_poses_without_any_photo(maker, form):
+    getattr(maker, form)()
     with pytest.raises(SplatsegError, match=r"has no frame to work with: .* lists images/0000.pn"):
-        load_capture(provenance.root)
+        load_capture(maker.root)
 
 
-def test_no_poses(provenance):
-    provenance.photos()
-    (provenance.root / "sparse/0").mkdir(parents=True)
+def test_no_poses(maker):
+    maker.photos()
+    (maker.root / "sparse/0").mkdir(parents=True)
     with pytest.raises(SplatsegError, match="holds no camera poses; expected a COLMAP model in"):
-        load_capture(provenance.root)
+        load_capture(maker.root)
     with pytest.raises(SplatsegError, match=r"cameras\.csv holds no camera poses"):
-        load_capture(provenance.root, poses=provenance.root / "cameras.csv")
+        load_capture(maker.root, poses=maker.root / "cameras.csv")
 
 
 def test_no_folder(tmp_path):
@@ -350,22 +334,20 @@ def test_downscale_below_one(tmp_path):
         load_capture(tmp_path, downscale=0)
 
 
-def test_two_photos_of_one_name(provenance):
-    provenance.names = ["a.png", "a.jpg"]
-    provenance.photos()
-    provenance.colmap()
+def test_two_photos_of_one_name(maker):
+    maker.names = ["a.png", "a.jpg"]
+    maker.photos()
+    maker.colmap()
     with pytest.raises(SplatsegError, match=r"lists images/a.png and images/a.jpg, both of which"):
-        load_capture(provenance.root)
+        load_capture(maker.root)
 
 
-def test_truncated_photo(provenance):
-    provenance.photos()
-    provenance.colmap()
-    photo = provenance.root / "images/0001.png"
+def test_truncated_photo(colmap):
+    photo = colmap.root / "images/0001.png"
     photo.write_bytes(photo.read_bytes()[:500])
-    capture = load_capture(provenance.root)
+    capture = load_capture(colmap.root)
     with pytest.raises(SplatsegError, match=r"images/0001\.png cannot be read as a photo"):
         capture.image(capture.frame("0001"))
     photo.write_bytes(b"")
     with pytest.raises(SplatsegError, match=r"images/0001\.png cannot be read as a photo"):
-        load_capture(provenance.root)
+        load_capture(colmap.root)

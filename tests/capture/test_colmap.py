@@ -25,77 +25,73 @@ MODELS = {
 
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("model", MODELS)
-def test_agrees_with_pycolmap(provenance, model, binary):
-    provenance.names = ["cam0/0001.png", "cam1/0002.png", "é.png"]
-    provenance.photos()
-    folder = provenance.colmap(model=model, params=MODELS[model], binary=binary)
-    poses = read_colmap(folder, provenance.root)
+def test_agrees_with_pycolmap(maker, model, binary):
+    maker.names = ["cam0/0001.png", "cam1/0002.png", "é.png"]
+    maker.photos()
+    folder = maker.colmap(model=model, params=MODELS[model], binary=binary)
+    poses = read_colmap(folder, maker.root)
     oracle = pycolmap.Reconstruction(folder)
     images = {f"images/{image.name}": image for image in oracle.images.values()}
     assert {posed.photo for posed in poses.photos} == set(images)
     for posed in poses.photos:
-        assert posed.lens == Lens(model, *provenance.size, MODELS[model])
+        assert posed.lens == Lens(model, *maker.size, MODELS[model])
         pose = images[posed.photo].cam_from_world().matrix()
         np.testing.assert_allclose(posed.cam_from_world[:3], pose, atol=POSE_TOLERANCE)
     order = np.lexsort(poses.points.xyz.T)
-    np.testing.assert_allclose(
-        poses.points.xyz[order], provenance.xyz[np.lexsort(provenance.xyz.T)]
-    )
-    np.testing.assert_array_equal(
-        poses.points.rgb[order], provenance.rgb[np.lexsort(provenance.xyz.T)]
-    )
+    np.testing.assert_allclose(poses.points.xyz[order], maker.xyz[np.lexsort(maker.xyz.T)])
+    np.testing.assert_array_equal(poses.points.rgb[order], maker.rgb[np.lexsort(maker.xyz.T)])
     assert poses.source == "sparse/0" and poses.skipped == ()
 
 
-def test_text_keeps_blanks_in_names(provenance):
-    provenance.names = ["cam 0/a b.png"]  # pycolmap writes such names but reads `cam`
-    provenance.photos()
-    poses = read_colmap(provenance.colmap(binary=False), provenance.root)
+def test_text_keeps_blanks_in_names(maker):
+    maker.names = ["cam 0/a b.png"]  # pycolmap writes such names but reads `cam`
+    maker.photos()
+    poses = read_colmap(maker.colmap(binary=False), maker.root)
     assert [posed.photo for posed in poses.photos] == ["images/cam 0/a b.png"]
 
 
-def test_binary_wins_over_text(provenance):
-    provenance.photos()
-    folder = provenance.colmap()
+def test_binary_wins_over_text(maker):
+    maker.photos()
+    folder = maker.colmap()
     (folder / "cameras.txt").write_text("nonsense")
-    assert len(read_colmap(folder, provenance.root).photos) == len(provenance.names)
+    assert len(read_colmap(folder, maker.root).photos) == len(maker.names)
 
 
-def test_points_are_optional(provenance):
-    provenance.photos()
-    folder = provenance.colmap()
+def test_points_are_optional(maker):
+    maker.photos()
+    folder = maker.colmap()
     (folder / "points3D.bin").unlink()
-    assert len(read_colmap(folder, provenance.root).points.xyz) == 0
+    assert len(read_colmap(folder, maker.root).points.xyz) == 0
 
 
 @pytest.mark.parametrize("stem", ["cameras", "images", "points3D"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.99])
-def test_truncated_binary(provenance, stem, share):
-    provenance.photos()
-    path = provenance.colmap() / f"{stem}.bin"
+def test_truncated_binary(maker, stem, share):
+    maker.photos()
+    path = maker.colmap() / f"{stem}.bin"
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(SplatsegError, match=rf"{stem}\.bin is damaged .*export the COLMAP model"):
-        load_capture(provenance.root)
+        load_capture(maker.root)
 
 
 @pytest.mark.parametrize("stem", ["cameras", "images", "points3D"])
 @pytest.mark.parametrize("seed", range(5))
-def test_random_bytes(provenance, stem, seed):
-    provenance.photos()
-    path = provenance.colmap() / f"{stem}.bin"
+def test_random_bytes(maker, stem, seed):
+    maker.photos()
+    path = maker.colmap() / f"{stem}.bin"
     path.write_bytes(np.random.default_rng(seed).bytes(400))
     with pytest.raises(SplatsegError, match=rf"{stem}\.bin"):
-        load_capture(provenance.root)
+        load_capture(maker.root)
 
 
-def test_trailing_bytes(provenance):
-    provenance.photos()
-    path = provenance.colmap() / "cameras.bin"
+def test_trailing_bytes(maker):
+    maker.photos()
+    path = maker.colmap() / "cameras.bin"
     size = path.stat().st_size
     path.write_bytes(path.read_bytes() + b"more")
     with pytest.raises(SplatsegError, match=f"take {size} bytes but the file has {size + 4}"):
-        load_capture(provenance.root)
+        load_capture(maker.root)
 
 
 @pytest.mark.parametrize(
@@ -109,23 +105,23 @@ def test_trailing_bytes(provenance):
         ("points3D", "1 0 0 x 1 2 3 0.5\n"),
     ],
 )
-def test_damaged_text(provenance, stem, content):
-    provenance.photos()
-    (provenance.colmap(binary=False) / f"{stem}.txt").write_text(content)
+def test_damaged_text(maker, stem, content):
+    maker.photos()
+    (maker.colmap(binary=False) / f"{stem}.txt").write_text(content)
     with pytest.raises(SplatsegError, match=rf"{stem}\.txt is damaged"):
-        load_capture(provenance.root)
+        load_capture(maker.root)
 
 
-def test_unknown_models_are_named(provenance):
-    provenance.photos()
-    folder = provenance.colmap()
+def test_unknown_models_are_named(maker):
+    maker.photos()
+    folder = maker.colmap()
     (folder / "cameras.bin").write_bytes(struct.pack("<QIiQQ4d", 1, 3, 99, 64, 48, 1, 1, 1, 1))
     with pytest.raises(SplatsegError, match=r"cameras\.bin: the camera model is number 99; exp"):
-        load_capture(provenance.root)
+        load_capture(maker.root)
     (folder / "cameras.bin").unlink()
     (folder / "cameras.txt").write_text("3 CUBE 64 48 1 2 3\n")
     with pytest.raises(SplatsegError, match=r"cameras\.txt: the camera model is CUBE; expected"):
-        load_capture(provenance.root)
+        load_capture(maker.root)
 
 
 @pytest.mark.parametrize(
@@ -139,16 +135,16 @@ def test_unknown_models_are_named(provenance):
         ("1 1 0 0 0 0 0 0 3 ../../0000.png", "0000.png lies outside the capture"),
     ],
 )
-def test_unusable_frames_are_named(provenance, line, sentence):
-    provenance.photos()
-    folder = provenance.colmap(binary=False)
+def test_unusable_frames_are_named(maker, line, sentence):
+    maker.photos()
+    folder = maker.colmap(binary=False)
     (folder / "images.txt").write_text(f"# comment\n\n{line}\n\n")
     with pytest.raises(SplatsegError, match=sentence or "has no frame to work with"):
-        load_capture(provenance.root)
+        load_capture(maker.root)
 
 
-def test_half_a_model(provenance):
-    provenance.photos()
-    (provenance.colmap() / "images.bin").unlink()
+def test_half_a_model(maker):
+    maker.photos()
+    (maker.colmap() / "images.bin").unlink()
     with pytest.raises(SplatsegError, match=r"sparse/0 has no images\.bin or images\.txt; exp"):
-        load_capture(provenance.root)
+        load_capture(maker.root)

@@ -44,7 +44,7 @@ def lens_arguments(draw):
 @given(lens_arguments(), st.integers(1, 90), st.integers(1, 90), st.integers(0, 20))
 def test_points_come_back(arguments, width, height, count):
     lens = Lens(*arguments)
-    camera = lens.working_camera(POSE, width, height)
+    camera = lens.undistorted_camera(POSE, width, height)
     xy = np.random.default_rng(0).uniform(size=(count, 2)) * (width, height)
     there = lens.photo_from_undistorted(xy, camera)
     assert (
@@ -60,7 +60,7 @@ def test_json_keeps_a_lens(arguments):
 
 
 def test_the_principal_point_is_not_distorted():
-    camera = OPENCV.working_camera(POSE, 32, 24)
+    camera = OPENCV.undistorted_camera(POSE, 32, 24)
     at = OPENCV.photo_from_undistorted(np.array([camera.cx, camera.cy]), camera)
     np.testing.assert_allclose(at, [31.0, 25.0], atol=ROUND_TRIP_PIXELS)
 
@@ -109,9 +109,9 @@ def slow_undistortion(lens, image):
     return result
 
 
-def test_undistortion_against_a_slow_loop(provenance):
-    image = provenance.pattern(64, 48)
-    camera = OPENCV.working_camera(POSE, 64, 48)
+def test_undistortion_against_a_slow_loop(maker):
+    image = maker.pattern(64, 48)
+    camera = OPENCV.undistorted_camera(POSE, 64, 48)
     warped = OPENCV.warp_to_undistorted(image, camera, nearest=False)
     expected = slow_undistortion(OPENCV, image.astype(float))
     assert np.abs(warped - expected).max() <= BLEND_LEVELS
@@ -121,7 +121,7 @@ def test_undistortion_against_a_slow_loop(provenance):
 @pytest.mark.parametrize("lens", [OPENCV, FISHEYE])
 def test_labels_follow_the_lens(lens):
     labels = np.random.default_rng(0).integers(1, 900, size=(48, 64)).astype(np.uint16)
-    camera = lens.working_camera(POSE, 32, 24)
+    camera = lens.undistorted_camera(POSE, 32, 24)
     warped = lens.warp_to_undistorted(labels, camera, nearest=True)
     xy = lens.photo_from_undistorted(pixel_centers(32, 24), camera)
     for row in range(24):
@@ -132,7 +132,7 @@ def test_labels_follow_the_lens(lens):
 
 
 def test_a_mask_made_at_half_size_lands_in_the_same_place():
-    camera = OPENCV.working_camera(POSE, 64, 48)
+    camera = OPENCV.undistorted_camera(POSE, 64, 48)
     mask = np.zeros((24, 32), dtype=bool)
     mask[8:15, 10:20] = True
     full = mask.repeat(2, axis=0).repeat(2, axis=1)
@@ -146,9 +146,9 @@ def test_a_mask_made_at_half_size_lands_in_the_same_place():
 @pytest.mark.parametrize(
     "lens", [OPENCV, FISHEYE, Lens("PINHOLE", 64, 48, (50.0, 50.0, 32.0, 24.0))]
 )
-def test_there_and_back_keeps_the_middle(lens, nearest, provenance):
-    camera = lens.working_camera(POSE, 128, 96)
-    image = provenance.pattern(64, 48)
+def test_there_and_back_keeps_the_middle(lens, nearest, maker):
+    camera = lens.undistorted_camera(POSE, 128, 96)
+    image = maker.pattern(64, 48)
     back = lens.warp_to_photo(lens.warp_to_undistorted(image, camera, nearest), nearest)
     assert back.shape == image.shape
     difference = np.abs(back.astype(float) - image)[8:-8, 8:-8]
@@ -156,17 +156,17 @@ def test_there_and_back_keeps_the_middle(lens, nearest, provenance):
     assert difference.max() <= (20 if nearest else 4)
 
 
-def test_a_pinhole_photo_at_its_own_size_is_untouched(provenance):
+def test_a_pinhole_photo_at_its_own_size_is_untouched(maker):
     lens = Lens("SIMPLE_PINHOLE", 64, 48, (50.0, 32.0, 24.0))
-    image = provenance.pattern(64, 48)
-    camera = lens.working_camera(POSE, 64, 48)
+    image = maker.pattern(64, 48)
+    camera = lens.undistorted_camera(POSE, 64, 48)
     assert lens.warp_to_undistorted(image, camera, nearest=False) is image
     assert lens.warp_to_photo(image, nearest=True) is image
 
 
 def test_covered_pixels():
     zoomed = Lens("SIMPLE_RADIAL", 64, 48, (60.0, 32.0, 24.0, 0.5))  # reaches beyond the photo
-    camera = zoomed.working_camera(POSE, 64, 48)
+    camera = zoomed.undistorted_camera(POSE, 64, 48)
     covered = zoomed.warp_to_undistorted(np.ones((48, 64), dtype=bool), camera, nearest=True)
     assert covered[24, 32] and not covered[0, 0]
 
@@ -176,7 +176,7 @@ def test_covered_pixels():
 @pytest.mark.parametrize("nearest", [True, False])
 def test_type_and_channels_are_kept(dtype, shape, nearest):
     image = (np.random.default_rng(0).uniform(size=shape) * 2).astype(dtype)
-    camera = OPENCV.working_camera(POSE, 33, 25)
+    camera = OPENCV.undistorted_camera(POSE, 33, 25)
     warped = OPENCV.warp_to_undistorted(image, camera, nearest)
     assert (warped.shape, warped.dtype) == ((25, 33, *shape[2:]), image.dtype)
     assert image.min() <= warped.min() and warped.max() <= image.max()
@@ -215,7 +215,7 @@ def test_unusable_lenses(model, params, sentence):
 @pytest.mark.parametrize("band", [1, 100, 64 * 48])
 def test_bands_of_rows_add_up(monkeypatch, band):
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-    camera = OPENCV.working_camera(POSE, 33, 25)
+    camera = OPENCV.undistorted_camera(POSE, 33, 25)
     whole = pixel_map(lambda xy: OPENCV.photo_from_undistorted(xy, camera), 33, 25)
     expected = OPENCV.photo_from_undistorted(pixel_centers(33, 25), camera).astype(np.float32)
     np.testing.assert_array_equal(whole, expected)

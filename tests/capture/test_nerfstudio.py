@@ -13,49 +13,45 @@ from splatseg.errors import SplatsegError
 POSE_TOLERANCE = 1e-12  # one matrix inverse in float64
 
 
-def lens(provenance, **values):
-    path = provenance.transforms(**values)
-    return read_transforms(path, provenance.root).photos[0].lens
+def lens(maker, **values):
+    path = maker.transforms(**values)
+    return read_transforms(path, maker.root).photos[0].lens
 
 
 @pytest.fixture(autouse=True)
-def photos(provenance):
-    provenance.photos()
+def photos(maker):
+    maker.photos()
 
 
-def test_poses_become_opencv(provenance):
-    poses = read_transforms(provenance.transforms(), provenance.root)
-    for posed, expected in zip(poses.photos, provenance.poses(), strict=True):
+def test_poses_become_opencv(maker):
+    poses = read_transforms(maker.transforms(), maker.root)
+    for posed, expected in zip(poses.photos, maker.poses(), strict=True):
         np.testing.assert_allclose(posed.cam_from_world, expected, atol=POSE_TOLERANCE)
         # The camera looks at the origin: it lies on the optical axis, in front.
         x, y, z = posed.cam_from_world[:3, 3].tolist()
         assert abs(x) < POSE_TOLERANCE and abs(y) < POSE_TOLERANCE and z > 0
 
 
-def test_rows_of_a_matrix_without_the_last(provenance):
-    provenance.transforms()
+def test_rows_of_a_matrix_without_the_last(transforms):
     short = np.eye(4)[:3].tolist()
-    provenance.edit("transforms.json", 0, transform_matrix=short)
-    poses = read_transforms(provenance.root / "transforms.json", provenance.root)
+    transforms.edit("transforms.json", 0, transform_matrix=short)
+    poses = read_transforms(transforms.root / "transforms.json", transforms.root)
     np.testing.assert_array_equal(poses.photos[0].cam_from_world, np.diag([1, -1, -1, 1]))
 
 
-def test_a_frame_overrides_what_is_shared(provenance):
-    provenance.transforms()
-    provenance.edit("transforms.json", 2, fl_x=77.0, w=32, h=24)
-    photos = read_transforms(provenance.root / "transforms.json", provenance.root).photos
+def test_a_frame_overrides_what_is_shared(transforms):
+    transforms.edit("transforms.json", 2, fl_x=77.0, w=32, h=24)
+    photos = read_transforms(transforms.root / "transforms.json", transforms.root).photos
     assert photos[1].lens.params == (50.0, 52.0, 31.0, 25.0)
     assert photos[2].lens.params == (77.0, 52.0, 31.0, 25.0) and photos[2].lens.width == 32
 
 
-def test_field_of_view_without_size(provenance):
+def test_field_of_view_without_size(maker):
     none = dict.fromkeys(("w", "h", "fl_x", "fl_y", "cx", "cy"))
-    found = lens(provenance, **none, camera_angle_x=math.radians(90))
+    found = lens(maker, **none, camera_angle_x=math.radians(90))
     assert (found.width, found.height) == (64, 48)
     np.testing.assert_allclose(found.params, (32, 32, 32, 24))
-    found = lens(
-        provenance, **none, camera_angle_x=math.radians(90), camera_angle_y=math.radians(90)
-    )
+    found = lens(maker, **none, camera_angle_x=math.radians(90), camera_angle_y=math.radians(90))
     np.testing.assert_allclose(found.params, (32, 24, 32, 24))
 
 
@@ -71,46 +67,43 @@ def test_field_of_view_without_size(provenance):
         ({"k1": 1, "is_fisheye": True}, "OPENCV_FISHEYE", (1, 0, 0, 0)),
     ],
 )
-def test_distortion(provenance, values, model, distortion):
-    found = lens(provenance, **values)
+def test_distortion(maker, values, model, distortion):
+    found = lens(maker, **values)
     assert found.model == model
     assert found.params == (50.0, 52.0, 31.0, 25.0, *map(float, distortion))
 
 
-def test_photos_listed_in_other_words(provenance):
-    provenance.transforms()
+def test_photos_listed_in_other_words(transforms):
     for i, listed in enumerate(["./images/0000.png", "images\\0001.png", "images/0002"]):
-        provenance.edit("transforms.json", i, file_path=listed)
-    Image.fromarray(provenance.pattern(64, 48)).save(provenance.root / "elsewhere.png")
-    provenance.edit("transforms.json", 3, file_path="elsewhere.png")
-    photos = read_transforms(provenance.root / "transforms.json", provenance.root).photos
+        transforms.edit("transforms.json", i, file_path=listed)
+    Image.fromarray(transforms.pattern(64, 48)).save(transforms.root / "elsewhere.png")
+    transforms.edit("transforms.json", 3, file_path="elsewhere.png")
+    photos = read_transforms(transforms.root / "transforms.json", transforms.root).photos
     expected = ["images/0000.png", "images/0001.png", "images/0002.png", "elsewhere.png"]
     assert [posed.photo for posed in photos[:4]] == expected
 
 
-def test_points_come_from_the_named_file(provenance):
+def test_points_come_from_the_named_file(maker):
     header = "ply\nformat ascii 1.0\nelement vertex 1\n"
     axes = "".join(f"property float {axis}\n" for axis in "xyz")
-    (provenance.root / "points.ply").write_text(f"{header}{axes}end_header\n1 2 3\n")
-    provenance.transforms(ply_file_path="points.ply")
-    capture = load_capture(provenance.root)
+    (maker.root / "points.ply").write_text(f"{header}{axes}end_header\n1 2 3\n")
+    maker.transforms(ply_file_path="points.ply")
+    capture = load_capture(maker.root)
     assert capture.points.tolist() == [[1, 2, 3]] and capture.skipped == ()
-    provenance.transforms(ply_file_path="gone.ply")
-    capture = load_capture(provenance.root)
+    maker.transforms(ply_file_path="gone.ply")
+    capture = load_capture(maker.root)
     assert len(capture.points) > 1000 and "names gone.ply for its points" in capture.skipped[0]
 
 
-def test_split_lists(provenance):
-    files = [f"images/{name}" for name in provenance.names]
-    provenance.transforms(
-        train_filenames=files[:5], test_filenames=files[5:6], val_filenames=files[6:7]
-    )
-    capture = load_capture(provenance.root)
+def test_split_lists(maker):
+    files = [f"images/{name}" for name in maker.names]
+    maker.transforms(train_filenames=files[:5], test_filenames=files[5:6], val_filenames=files[6:7])
+    capture = load_capture(maker.root)
     assert [frame.name for frame in capture.train] == [f"000{i}" for i in range(5)]
     assert [frame.name for frame in capture.test] == ["0005", "0006"]
     assert "names 2 of the frames (first: 0007) neither" in capture.skipped[0]
-    provenance.transforms(test_filenames=files[2:4])
-    capture = load_capture(provenance.root)
+    maker.transforms(test_filenames=files[2:4])
+    capture = load_capture(maker.root)
     assert [frame.name for frame in capture.test] == ["0002", "0003"]
     assert len(capture.train) == 7
 
@@ -129,10 +122,10 @@ def test_split_lists(provenance):
         ({"train_filenames": "all"}, "train_filenames is not a list of photo paths"),
     ],
 )
-def test_unusable_values(provenance, values, sentence):
-    provenance.transforms(**values)
+def test_unusable_values(maker, values, sentence):
+    maker.transforms(**values)
     with pytest.raises(SplatsegError, match=rf"transforms\.json.*{sentence}"):
-        load_capture(provenance.root)
+        load_capture(maker.root)
 
 
 SCALED = np.diag([2.0, 2.0, 2.0, 1.0]).tolist()
@@ -155,18 +148,16 @@ NAN = np.full((4, 4), math.nan).tolist()
         ({"file_path": "C:\\photos\\0003.png"}, "0003.png lies outside the capture"),
     ],
 )
-def test_unusable_frames_are_named(provenance, values, sentence):
-    provenance.transforms()
-    provenance.edit("transforms.json", 3, **values)
+def test_unusable_frames_are_named(transforms, values, sentence):
+    transforms.edit("transforms.json", 3, **values)
     with pytest.raises(SplatsegError, match=rf"transforms\.json, frame .*0003.*: .*{sentence}"):
-        load_capture(provenance.root)
+        load_capture(transforms.root)
 
 
-def test_a_frame_without_a_photo_path_is_named_by_its_place(provenance):
-    provenance.transforms()
-    provenance.edit("transforms.json", 3, file_path=None)
+def test_a_frame_without_a_photo_path_is_named_by_its_place(transforms):
+    transforms.edit("transforms.json", 3, file_path=None)
     with pytest.raises(SplatsegError, match=r"transforms\.json, frame 3: it has no file_path"):
-        load_capture(provenance.root)
+        load_capture(transforms.root)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +171,7 @@ def test_a_frame_without_a_photo_path_is_named_by_its_place(provenance):
         ('{"frames": []}', "transforms.json lists no photo"),
     ],
 )
-def test_unusable_files(provenance, content, sentence):
-    (provenance.root / "transforms.json").write_text(content)
-    with pytest.raises(SplatsegError, match=rf"{provenance.root}.*{sentence}"):
-        load_capture(provenance.root)
+def test_unusable_files(maker, content, sentence):
+    (maker.root / "transforms.json").write_text(content)
+    with pytest.raises(SplatsegError, match=rf"{maker.root}.*{sentence}"):
+        load_capture(maker.root)

@@ -64,13 +64,13 @@ def test_no_points(form, tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "it has no PLY header"),
-        ("ply\nformat ascii 1.0\n", "it has no PLY header"),
+        ("", "it is not a PLY file: its first line is not .ply."),
+        ("ply\nformat ascii 1.0\n", "its header has no end_header"),
         (header("ascii") + END + "1 2 3 4 5\n", "cannot reshape"),
         (header("ascii") + END + "1 2 x 4 5 6\n" * 2, "could not convert"),
         (header("binary_little_endian") + END + "short", "buffer"),
         (header("binary_pdp_endian") + END, "gives no format"),
-        ("ply\nformat ascii 1.0\nelement camera 1\n" + END, "another element than `vertex` first"),
+        ("ply\nformat ascii 1.0\nelement camera 1\n" + END, "another element than vertex first"),
         (header("ascii") + "property list uchar int n\n" + END, "is not a single number"),
         ("ply\nformat ascii 1.0\nelement vertex 1\nproperty int a\n" + END + "1", "no field of"),
     ],
@@ -86,8 +86,8 @@ def cameras(poses):
     return [Camera(torch.from_numpy(pose), 60.0, 60.0, 32.0, 24.0, 64, 48) for pose in poses]
 
 
-def test_sampled_points_are_seen_by_many_and_always_the_same(provenance):
-    circle = cameras(provenance.poses())
+def test_sampled_points_are_seen_by_many_and_always_the_same(maker):
+    circle = cameras(maker.poses())
     points = sample_points(circle, 2.0)
     np.testing.assert_array_equal(points.xyz, sample_points(circle, 2.0).xyz)
     assert points.xyz.shape == (SAMPLED_POINTS, 3) and (points.rgb == 128).all()
@@ -104,13 +104,13 @@ def test_sampled_points_are_seen_by_many_and_always_the_same(provenance):
     assert (np.linalg.norm(points.xyz, axis=1) < 0.5).any()  # the middle of the circle is covered
 
 
-def test_sampled_points_scale_with_the_scene(provenance):
-    far = [pose.copy() for pose in provenance.poses()]
+def test_sampled_points_scale_with_the_scene(maker):
+    far = [pose.copy() for pose in maker.poses()]
     for pose in far:
         pose[:3, 3] *= 10
     np.testing.assert_allclose(
         sample_points(cameras(far), 20.0).xyz,
-        10 * sample_points(cameras(provenance.poses()), 2.0).xyz,
+        10 * sample_points(cameras(maker.poses()), 2.0).xyz,
     )
 
 
@@ -119,7 +119,7 @@ def test_one_camera_is_enough():
     assert len(points.xyz) == SAMPLED_POINTS and (points.xyz[:, 2] > 0).all()
 
 
-def test_the_near_plane_lies_before_the_nearest_points_that_a_camera_sees() -> None:
+def test_the_near_plane_lies_before_the_nearest_points_that_a_camera_sees():
     camera = Camera(torch.eye(4, dtype=torch.float64), 100.0, 100.0, 50.0, 50.0, 100, 100)
     depths = np.linspace(2.0, 4.0, 101)
     seen = np.stack([np.zeros(101), np.zeros(101), depths], axis=1)
@@ -129,7 +129,7 @@ def test_the_near_plane_lies_before_the_nearest_points_that_a_camera_sees() -> N
     assert near_plane(camera, seen[:10]) == camera.near
 
 
-def test_of_many_points_a_part_tells_the_near_plane(monkeypatch) -> None:
+def test_of_many_points_a_part_tells_the_near_plane(monkeypatch):
     camera = Camera(torch.eye(4, dtype=torch.float64), 100.0, 100.0, 50.0, 50.0, 100, 100)
     xyz = np.random.default_rng(0).uniform((-1, -1, 2), (1, 1, 4), (10_001, 3))
     of_all = near_plane(camera, xyz)

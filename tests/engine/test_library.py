@@ -2,8 +2,7 @@
 
 import gc
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,8 +10,6 @@ import torch
 from splatseg import render
 from splatseg.engine import library as engine
 from splatseg.errors import SplatsegError
-from splatseg.geometry.camera import Camera
-from splatseg.geometry.gaussians import Gaussians
 
 pytestmark = pytest.mark.skipif(
     not engine.is_available(), reason="the native engine was not compiled"
@@ -27,7 +24,7 @@ def restore() -> Iterator[None]:
     engine.set_threads(before[1])
 
 
-def test_the_best_instruction_set_is_first_and_portable_last() -> None:
+def test_the_best_instruction_set_is_first_and_portable_last():
     known = ["avx512", "avx2", "portable"]
     available = engine.instruction_sets()
     assert available == [name for name in known if name in available]
@@ -37,7 +34,7 @@ def test_the_best_instruction_set_is_first_and_portable_last() -> None:
         assert engine.instruction_set() == name
 
 
-def test_an_unknown_instruction_set_is_refused_and_changes_nothing() -> None:
+def test_an_unknown_instruction_set_is_refused_and_changes_nothing():
     before = engine.instruction_set()
     with pytest.raises(SplatsegError, match="avx1024 is not available here; this machine runs"):
         engine.use_instruction_set("avx1024")
@@ -45,9 +42,7 @@ def test_an_unknown_instruction_set_is_refused_and_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
-def test_threads_are_settable_and_do_not_change_the_image(
-    threads: int, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_threads_are_settable_and_do_not_change_the_image(threads, make_gaussians, make_camera):
     gaussians = make_gaussians(100).to(torch.float32)
     images = []
     for count in (1, threads):
@@ -57,16 +52,14 @@ def test_threads_are_settable_and_do_not_change_the_image(
     assert torch.equal(images[0], images[1])
 
 
-def test_more_threads_than_the_engine_allows() -> None:
+def test_more_threads_than_the_engine_allows():
     engine.set_threads(100_000)
     assert 1 <= engine.threads() <= 256
     engine.set_threads(0)
     assert engine.threads() >= 1
 
 
-def test_instruction_sets_may_change_while_a_view_lives(
-    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_instruction_sets_may_change_while_a_view_lives(make_gaussians, make_camera):
     gaussians = make_gaussians(60).to(torch.float32)
     view = render.project(gaussians, make_camera(), backend="native")
     votes = render.backproject(view, torch.ones(29, 37, 1))
@@ -75,9 +68,7 @@ def test_instruction_sets_may_change_while_a_view_lives(
         torch.testing.assert_close(render.backproject(view, torch.ones(29, 37, 1)), votes)
 
 
-def test_pools_are_kept_and_released(
-    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_pools_are_kept_and_released(make_gaussians, make_camera):
     gc.collect()
     engine.release_pools()
     empty = engine.pooled_bytes()
@@ -95,9 +86,7 @@ def test_pools_are_kept_and_released(
     assert engine.pooled_bytes() == empty
 
 
-def test_many_views_do_not_leak(
-    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_many_views_do_not_leak(make_gaussians, make_camera):
     gaussians = make_gaussians(200).to(torch.float32)
 
     def held_after(count: int) -> int:
@@ -112,9 +101,7 @@ def test_many_views_do_not_leak(
     assert held_after(10) == held_after(2)
 
 
-def test_intersections_count_tiles(
-    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_intersections_count_tiles(make_gaussians, make_camera):
     """One wide Gaussian touches all 3 x 2 tiles of a 37x29 image; none touch without Gaussians."""
     gaussians = make_gaussians(1).to(torch.float32)
     gaussians.means[:] = torch.tensor([0.0, 0.0, 3.0])
@@ -125,9 +112,7 @@ def test_intersections_count_tiles(
     assert none.tiles.count == 0
 
 
-def test_python_threads_take_turns(
-    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_python_threads_take_turns(make_gaussians, make_camera):
     """Kernels share scratch memory; calls from several threads must not mix."""
     scenes = [make_gaussians(100, seed=seed).to(torch.float32) for seed in range(4)]
     expected = [render.render(scene, make_camera()).image for scene in scenes]
@@ -146,9 +131,7 @@ def test_python_threads_take_turns(
     assert wrong == []
 
 
-def test_the_library_is_found_in_any_folder_of_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_library_is_found_in_any_folder_of_the_package(tmp_path, monkeypatch):
     """An editable install keeps it apart from the Python files."""
     name = engine.LIBRARY_NAMES.get(engine.sys.platform, "libsplatseg_engine.so")
     built = tmp_path / "splatseg" / "engine" / name
@@ -162,7 +145,7 @@ def test_the_library_is_found_in_any_folder_of_the_package(
     assert find() is None
 
 
-def test_without_a_library_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_library_the_message_says_what_to_do(monkeypatch):
     monkeypatch.setattr(engine, "find_library", lambda: None)
     with pytest.raises(SplatsegError, match="reference backend"):
         engine.library.__wrapped__()
@@ -170,7 +153,7 @@ def test_without_a_library_the_message_says_what_to_do(monkeypatch: pytest.Monke
     assert render.default_backend().name == "reference"
 
 
-def test_a_library_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_of_another_version_is_refused(monkeypatch):
     built = engine.ABI
     monkeypatch.setattr(engine, "ABI", built + 1)
     with pytest.raises(SplatsegError, match=f"has ABI {built}, expected {built + 1}; reinstall"):

@@ -36,7 +36,7 @@ def pixel(view: Camera, point: Tensor) -> Tensor:
     return torch.stack([view.fx * x / z + view.cx, view.fy * y / z + view.cy])
 
 
-def test_the_position_is_the_origin_of_the_camera() -> None:
+def test_the_position_is_the_origin_of_the_camera():
     for seed in range(5):
         view = camera(seed)
         at = torch.cat([view.position, torch.ones(1, dtype=torch.float64)])
@@ -47,7 +47,7 @@ def test_the_position_is_the_origin_of_the_camera() -> None:
 
 
 @given(width=st.integers(1, 500), height=st.integers(1, 500))
-def test_resizing_keeps_the_place_in_the_image(width: int, height: int) -> None:
+def test_resizing_keeps_the_place_in_the_image(width, height):
     view = camera()
     resized = view.resized(width, height)
     assert (resized.width, resized.height) == (width, height)
@@ -58,7 +58,7 @@ def test_resizing_keeps_the_place_in_the_image(width: int, height: int) -> None:
     assert torch.equal(resized.cam_from_world, view.cam_from_world)
 
 
-def test_unprojected_points_project_to_their_pixels_and_depths() -> None:
+def test_unprojected_points_project_to_their_pixels_and_depths():
     view = camera()
     generator = torch.Generator().manual_seed(0)
     pixels = torch.stack(
@@ -75,7 +75,7 @@ def test_unprojected_points_project_to_their_pixels_and_depths() -> None:
     assert everywhere.shape == (72, 96, 2) and everywhere[3, 5].tolist() == [5.5, 3.5]
 
 
-def test_what_is_behind_beside_or_too_near_is_not_inside() -> None:
+def test_what_is_behind_beside_or_too_near_is_not_inside():
     view = camera()
     pixels = torch.tensor([[0.5, 0.5], [-0.5, 0.5], [0.5, 0.5]], dtype=torch.float64)
     points = view.unproject(pixels, torch.tensor([-1.0, 1.0, 0.005], dtype=torch.float64))
@@ -84,7 +84,7 @@ def test_what_is_behind_beside_or_too_near_is_not_inside() -> None:
     assert bool(view.project(points).xy.isfinite().all())
 
 
-def test_resizing_there_and_back_is_nothing() -> None:
+def test_resizing_there_and_back_is_nothing():
     view = camera()
     back = view.resized(31, 200).resized(96, 72)
     for name in ("fx", "fy", "cx", "cy", "width", "height"):
@@ -93,7 +93,7 @@ def test_resizing_there_and_back_is_nothing() -> None:
     assert dataclasses.astuple(same)[1:] == dataclasses.astuple(view)[1:]
 
 
-def test_json_keeps_every_bit() -> None:
+def test_json_keeps_every_bit():
     view = camera(3)
     back = Camera.from_json(json.loads(json.dumps(view.to_json())))
     assert torch.equal(back.cam_from_world, view.cam_from_world)
@@ -101,7 +101,7 @@ def test_json_keeps_every_bit() -> None:
     assert back.to_json() == view.to_json()
 
 
-def test_cameras_cannot_be_changed() -> None:
+def test_cameras_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         camera().fx = 3.0  # type: ignore[misc]
 
@@ -133,14 +133,12 @@ def with_value(row: int, column: int, value: float) -> Callable[[Tensor], Tensor
         (with_value(1, 3, math.inf), "NaN or infinity"),
     ],
 )
-def test_poses_that_are_not_rigid_are_refused(
-    change: Callable[[Tensor], Tensor], message: str
-) -> None:
+def test_poses_that_are_not_rigid_are_refused(change: Callable[[Tensor], Tensor], message):
     with pytest.raises(SplatsegError, match=message):
         Camera(change(pose()), fx=1.0, fy=1.0, cx=0.0, cy=0.0, width=1, height=1)
 
 
-def test_poses_rounded_to_a_few_digits_are_fine() -> None:
+def test_poses_rounded_to_a_few_digits_are_fine():
     rounded = (pose() * 1e4).round() / 1e4
     assert Camera(rounded, fx=1.0, fy=1.0, cx=0.0, cy=0.0, width=1, height=1).width == 1
 
@@ -156,7 +154,7 @@ def test_poses_rounded_to_a_few_digits_are_fine() -> None:
     ],
     ids=str,
 )
-def test_impossible_intrinsics_are_refused(wrong: dict[str, float]) -> None:
+def test_impossible_intrinsics_are_refused(wrong: dict[str, float]):
     with pytest.raises(SplatsegError, match="expected positive numbers"):
         dataclasses.replace(camera(), **wrong)
     if "width" in wrong:

@@ -37,25 +37,25 @@ def assert_same(one: Gaussians, other: Gaussians) -> None:
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 @pytest.mark.parametrize("count", [0, 1, 9])
-def test_sizes(count: int, degree: int) -> None:
+def test_sizes(count, degree):
     gaussians = scene(count, degree)
     assert len(gaussians) == count
     assert gaussians.sh_degree == degree
     assert gaussians.opacities.shape == (count,) and gaussians.scales.shape == (count, 3)
 
 
-def test_activations_undo_what_their_names_say() -> None:
+def test_activations_undo_what_their_names_say():
     gaussians = scene()
     torch.testing.assert_close(gaussians.opacities.logit(), gaussians.logit_opacities)
     torch.testing.assert_close(gaussians.scales.log(), gaussians.log_scales)
 
 
-def test_the_constant_harmonic() -> None:
+def test_the_constant_harmonic():
     directions = torch.tensor([[0.0, 0.0, 1.0], [0.6, -0.8, 0.0]], dtype=torch.float64)
     assert sh_basis(directions, 0).flatten().tolist() == pytest.approx([SH_DC, SH_DC])
 
 
-def test_fields_come_in_declaration_order() -> None:
+def test_fields_come_in_declaration_order():
     gaussians = scene()
     assert tuple(gaussians.tensors()) == FIELDS
     assert tuple(f.name for f in dataclasses.fields(Gaussians)) == FIELDS
@@ -63,7 +63,7 @@ def test_fields_come_in_declaration_order() -> None:
 
 
 @given(cut=st.integers(0, 9))
-def test_selecting_and_concatenating_undo_each_other(cut: int) -> None:
+def test_selecting_and_concatenating_undo_each_other(cut):
     gaussians = scene(9)
     everyone = torch.arange(9)
     parts = [gaussians.select(everyone[:cut]), gaussians.select(everyone >= cut)]
@@ -73,13 +73,13 @@ def test_selecting_and_concatenating_undo_each_other(cut: int) -> None:
     assert_same(gaussians.select(order).select(order.argsort()), gaussians)
 
 
-def test_selection_may_repeat() -> None:
+def test_selection_may_repeat():
     gaussians = scene()
     twice = gaussians.select(torch.tensor([2, 2, 0]))
     assert_same(twice, concatenate([gaussians.select(torch.tensor([i])) for i in (2, 2, 0)]))
 
 
-def test_detached_values_share_memory_and_have_no_history() -> None:
+def test_detached_values_share_memory_and_have_no_history():
     gaussians = Gaussians(**{k: t.requires_grad_() for k, t in scene().tensors().items()})
     detached = gaussians.detach()
     assert_same(detached, gaussians)
@@ -88,12 +88,12 @@ def test_detached_values_share_memory_and_have_no_history() -> None:
         assert getattr(detached, name).data_ptr() == getattr(gaussians, name).data_ptr()
 
 
-def test_casting_casts_every_field() -> None:
+def test_casting_casts_every_field():
     double = scene().to(torch.float64)
     assert all(t.dtype == torch.float64 for t in double)
     assert_same(double.to(torch.float32), scene())
 
 
-def test_gaussians_cannot_be_rebound() -> None:
+def test_gaussians_cannot_be_rebound():
     with pytest.raises(dataclasses.FrozenInstanceError):
         scene().means = torch.zeros(7, 3)  # type: ignore[misc]

@@ -32,7 +32,7 @@ def test_the_only_set_is_found(capture, caplog):
 
 def test_several_sets_need_a_name(capture):
     write_label_map(capture / "masks/hand/cam0/0001.png", np.ones((4, 6), dtype=np.uint8))
-    with pytest.raises(SplatsegError, match=r"2 mask sets \(hand, sam\); choose one with --masks"):
+    with pytest.raises(SplatsegError, match=r"2 mask sets \(hand, sam\); choose"):
         open_masks(capture, None, FRAMES)
     assert list(open_masks(capture, "hand", FRAMES).files) == ["cam0/0001"]
 

@@ -1,3 +1,3 @@
-"""Tiny detectors with random weights."""
+"""Tiny models of transformers with random weights."""
 
-from builders.tiny_detectors import copy_of, folders, image  # noqa: F401, fixtures
+from builders.tiny_hf_models import copy_of, folders, image  # noqa: F401, fixtures

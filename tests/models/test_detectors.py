@@ -1,6 +1,5 @@
 """Grounding DINO, OWLv2 and SAM 3: tiny random ones, and answers that are known. No network."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -267,13 +266,6 @@ def fake_model(answer, config):
 
 
 # --- Choosing
-
-
-def test_a_model_of_another_kind(copy_of):
-    folder = copy_of("owlv2")
-    (folder / "config.json").write_text(json.dumps({"model_type": "sam"}))
-    with pytest.raises(SplatsegError, match="of type sam; expected one that finds what words mean"):
-        load_detector(str(folder), device=CPU)
 
 
 def test_the_usual_score_unless_another_is_given(folders):

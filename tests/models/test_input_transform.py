@@ -23,9 +23,9 @@ def test_the_longest_side_fills_the_square(height, width, side):
 
 @given(height=SIDES, width=SIDES, is_squashed=st.booleans())
 def test_the_logits_of_a_photo_reach_its_last_pixel_and_no_further(height, width, is_squashed):
-    canvas = InputTransform(1024, is_squashed)
-    photo = canvas.encoded(height, width, 256, None)
-    rows, columns = canvas.logits_covered(height, width, 256)
+    transform = InputTransform(1024, is_squashed)
+    photo = transform.encoded(height, width, 256, None)
+    rows, columns = transform.logits_covered(height, width, 256)
     for count, size, scale in ((rows, height, photo.scale_y), (columns, width, photo.scale_x)):
         assert 1 <= count <= 256
         assert count - 1 < size * scale + 1e-6 and size * scale <= count + 1e-6
@@ -33,11 +33,11 @@ def test_the_logits_of_a_photo_reach_its_last_pixel_and_no_further(height, width
 
 def test_a_photo_is_resized_and_padded():
     ramp = np.tile(np.linspace(0, 255, 200)[None, :, None], (100, 1, 3)).astype(np.uint8)
-    canvas = InputTransform(64, is_squashed=False)
-    small = canvas.resize(ramp)
+    transform = InputTransform(64, is_squashed=False)
+    small = transform.resize(ramp)
     assert small.shape == (32, 64, 3)
     np.testing.assert_allclose(small[0, :, 0], 255 * (np.arange(64) + 0.5) / 64, atol=2)
-    padded = canvas.pad(small)
+    padded = transform.pad(small)
     np.testing.assert_array_equal(padded[:32], small)
     assert padded.shape == (64, 64, 3) and not padded[32:].any()
     assert InputTransform(64, is_squashed=True).resize(ramp).shape == (64, 64, 3)
@@ -45,14 +45,14 @@ def test_a_photo_is_resized_and_padded():
 
 def test_part_of_a_photo_need_not_be_copied():
     photo = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
-    part, canvas = photo[10:50, 20:60], InputTransform(32, is_squashed=False)
-    np.testing.assert_array_equal(canvas.resize(part), canvas.resize(part.copy()))
+    part, transform = photo[10:50, 20:60], InputTransform(32, is_squashed=False)
+    np.testing.assert_array_equal(transform.resize(part), transform.resize(part.copy()))
 
 
 @pytest.mark.parametrize("is_squashed", [False, True])
 def test_points_go_where_their_pixels_go(is_squashed):
-    canvas = InputTransform(1024, is_squashed)
-    photo = canvas.encoded(300, 400, 256, None)
+    transform = InputTransform(1024, is_squashed)
+    photo = transform.encoded(300, 400, 256, None)
     points = np.array([[[0, 0], [400, 300], [200, 75]]], dtype=np.float32)
     # The model adds half a pixel.
     found = prompt_coords(photo, points, 4.0) + 0.5

@@ -12,7 +12,7 @@ WINDOW = Window(40, 20, 80, 60)
 PHOTO = (100, 160)  # rows, columns
 
 
-def placing(
+def mapping(
     window: Window = WINDOW, stride: float = 4, shape: tuple[int, int] = PHOTO
 ) -> LogitMapping:
     """A window whose logits are `stride` of its pixels apart, in a photo of 160x100."""
@@ -30,10 +30,10 @@ def logits(shape: tuple[int, int], *patches: tuple[slice, slice]) -> np.ndarray:
 
 
 def test_masks_lie_where_their_logits_are():
-    place = placing()
-    assert place.logits_shape == (15, 20)
+    placed = mapping()
+    assert placed.logits_shape == (15, 20)
     maps = logits((15, 20), np.s_[5:10, 2:8], np.s_[:, :], np.s_[0:0, 0:0])
-    masks = place.masks(maps)
+    masks = placed.masks(maps)
     expected = np.zeros((3, *PHOTO), dtype=bool)
     expected[0, 20 + 20 : 20 + 40, 40 + 8 : 40 + 32] = True
     expected[0, [40, 40, 59, 59], [48, 71, 48, 71]] = False  # interpolation rounds the corners
@@ -42,7 +42,7 @@ def test_masks_lie_where_their_logits_are():
 
 
 def test_masks_of_another_size_than_the_photo():
-    masks = placing(shape=(50, 80)).masks(logits((15, 20), np.s_[5:10, 2:8]))
+    masks = mapping(shape=(50, 80)).masks(logits((15, 20), np.s_[5:10, 2:8]))
     expected = np.zeros((1, 50, 80), dtype=bool)
     expected[0, 20:30, 24:36] = True
     np.testing.assert_array_equal(masks, expected)
@@ -50,58 +50,58 @@ def test_masks_of_another_size_than_the_photo():
 
 def test_outlines_are_interpolated():
     """Between a center at 8 and one at -4 the outline is two thirds of the way."""
-    place = placing(Window(0, 0, 160, 100), stride=10)
+    placed = mapping(Window(0, 0, 160, 100), stride=10)
     ramp = np.full((1, 10, 16), -4, dtype=np.float16)
     ramp[0, :, :8] = 8
-    (mask,) = place.masks(ramp)
+    (mask,) = placed.masks(ramp)
     # Centers at 75 and 85: the cut is at 81.67, and the last pixel's center before it at 81.5.
     assert mask[:, :82].all() and not mask[:, 82:].any()
 
 
 def test_a_logit_that_overhangs_is_cut():
-    place = placing(Window(0, 0, 158, 98), stride=4)
-    assert place.logits_shape == (25, 40)
-    masks = place.masks(logits((25, 40), np.s_[:, :]))
+    placed = mapping(Window(0, 0, 158, 98), stride=4)
+    assert placed.logits_shape == (25, 40)
+    masks = placed.masks(logits((25, 40), np.s_[:, :]))
     assert masks[0, :98, :158].all() and masks[0].sum() == 98 * 158
 
 
 @pytest.mark.parametrize("stride", [4, 80 / 11, 80 / 64])
 def test_the_logits_that_cover_a_window_are_rounded_up(stride):
     expected = (int(np.ceil(60 / stride - 1e-9)), int(np.ceil(80 / stride - 1e-9)))
-    assert placing(stride=stride).logits_shape == expected
+    assert mapping(stride=stride).logits_shape == expected
 
 
 def test_counts_go_where_the_mask_is_and_are_found_there():
-    place = placing()
+    placed = mapping()
     counts = np.zeros(PHOTO, dtype=np.int16)
     mask = logits((15, 20), np.s_[5:10, 2:8])[0] > 0
-    place.count(counts, mask)
-    place.count(counts, mask)
+    placed.count(counts, mask)
+    placed.count(counts, mask)
     expected = np.zeros(PHOTO, dtype=np.int16)
     expected[20 + 20 : 20 + 40, 40 + 8 : 40 + 32] = 2
     np.testing.assert_array_equal(counts, expected)
     points = np.array([[8.5, 20.5], [31.5, 39.5], [7.5, 20.5], [32.5, 39.5], [79.9, 59.9]])
-    assert place.looked_up(counts, points.astype(np.float32)).tolist() == [2, 2, 0, 0, 0]
+    assert placed.looked_up(counts, points.astype(np.float32)).tolist() == [2, 2, 0, 0, 0]
 
 
 def test_what_one_window_counted_another_finds():
     counts = np.zeros(PHOTO, dtype=np.int16)
-    whole = placing(Window(0, 0, 160, 100))
+    whole = mapping(Window(0, 0, 160, 100))
     whole.count(counts, logits(whole.logits_shape, np.s_[10:15, 20:25])[0] > 0)
     point = np.array([[85.0 - 40, 45.0 - 20]], dtype=np.float32)
-    assert placing().looked_up(counts, point).tolist() == [1]
+    assert mapping().looked_up(counts, point).tolist() == [1]
     halved = np.zeros((50, 80), dtype=np.int16)
-    smaller = placing(Window(0, 0, 160, 100), shape=(50, 80))
+    smaller = mapping(Window(0, 0, 160, 100), shape=(50, 80))
     smaller.count(halved, logits(smaller.logits_shape, np.s_[10:15, 20:25])[0] > 0)
-    assert placing(shape=(50, 80)).looked_up(halved, point).tolist() == [1]
+    assert mapping(shape=(50, 80)).looked_up(halved, point).tolist() == [1]
 
 
 def test_boxes_are_in_the_windows_pixels():
     masks = logits((15, 20), np.s_[5:10, 2:8], np.s_[:, :], np.s_[14:, 19:]) > 0
     expected = [[8, 20, 32, 40], [0, 0, 80, 60], [76, 56, 80, 60]]
-    np.testing.assert_array_equal(placing().boxes(masks), expected)
-    assert placing().boxes(masks[:0]).shape == (0, 4)
-    overhanging = placing(Window(0, 0, 78, 58)).boxes(masks[1:2])
+    np.testing.assert_array_equal(mapping().boxes(masks), expected)
+    assert mapping().boxes(masks[:0]).shape == (0, 4)
+    overhanging = mapping(Window(0, 0, 78, 58)).boxes(masks[1:2])
     np.testing.assert_array_equal(overhanging, [[0, 0, 78, 58]])
 
 
@@ -116,7 +116,7 @@ def test_boxes_are_in_the_windows_pixels():
     ],
 )
 def test_what_a_border_within_the_photo_cuts(window, cut):
-    place = placing(window)
+    placed = mapping(window)
     sides = {
         "left": np.s_[2:5, :3],
         "top": np.s_[:3, 2:5],
@@ -124,15 +124,15 @@ def test_what_a_border_within_the_photo_cuts(window, cut):
         "bottom": np.s_[-3:, 2:5],
         "nowhere": np.s_[3:5, 3:5],
     }
-    masks = logits(place.logits_shape, *sides.values()) > 0
-    found = [side for side, is_cut in zip(sides, place.is_cut(masks), strict=True) if is_cut]
+    masks = logits(placed.logits_shape, *sides.values()) > 0
+    found = [side for side, is_cut in zip(sides, placed.is_cut(masks), strict=True) if is_cut]
     assert found == cut
 
 
 def test_a_window_smaller_than_a_pixel_of_the_masks():
-    place = placing(Window(81, 40, 1, 1), stride=0.25, shape=(10, 16))
-    masks = place.masks(logits(place.logits_shape, np.s_[:, :]))
+    placed = mapping(Window(81, 40, 1, 1), stride=0.25, shape=(10, 16))
+    masks = placed.masks(logits(placed.logits_shape, np.s_[:, :]))
     assert masks.shape == (1, 10, 16) and not masks.any()
     counts = np.zeros((10, 16), dtype=np.int16)
-    place.count(counts, masks[0, :4, :4] | True)
+    placed.count(counts, masks[0, :4, :4] | True)
     assert not counts.any()

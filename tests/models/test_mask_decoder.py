@@ -1,5 +1,6 @@
 """The quick decoder against its plain twin, in torch and out of an exported graph."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -74,8 +75,8 @@ def test_it_computes_what_the_plain_twin_does(sam, decoder, embedding, labels, c
     assert logits.std() > 1
     with torch.inference_mode():
         image = decoder.encode_image(embedding[0])
-        levels = decoder.draw(image, coords, labels, True, WHOLE)
-        single = decoder.draw(image, coords, labels, False, WHOLE)
+        levels = decoder.predict_masks(image, coords, labels, True, WHOLE)
+        single = decoder.predict_masks(image, coords, labels, False, WHOLE)
     assert_same(levels, (logits[:, 1:], quality[:, 1:]))
     assert_same(single, (logits[:, :1], quality[:, :1]))
 
@@ -85,8 +86,8 @@ def test_only_the_rows_and_columns_that_are_asked_for(decoder, embedding, size):
     coords, labels = prompts(3, [1, NO_BOX])
     with torch.inference_mode():
         image = decoder.encode_image(embedding[0])
-        whole, _ = decoder.draw(image, coords, labels, True, WHOLE)
-        part, _ = decoder.draw(image, coords, labels, True, size)
+        whole, _ = decoder.predict_masks(image, coords, labels, True, WHOLE)
+        part, _ = decoder.predict_masks(image, coords, labels, True, size)
     assert part.shape[2:] == size
     assert_same([part], [whole[:, :, : size[0], : size[1]]])
 
@@ -96,77 +97,86 @@ def test_prompts_do_not_see_each_other(decoder, embedding):
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     with torch.inference_mode():
         image = decoder.encode_image(embedding[0])
-        one = decoder.draw(image, coords, labels, True, WHOLE)
-        other = decoder.draw(image, coords[order], labels[order], True, WHOLE)
+        one = decoder.predict_masks(image, coords, labels, True, WHOLE)
+        other = decoder.predict_masks(image, coords[order], labels[order], True, WHOLE)
     assert_same([part[order] for part in one], other)
 
 
 # --- Out of a graph
 
 
-def graph_of(sam, folder, one_prompt=False):
-    plain_sam.export(sam, folder / "decoder.onnx", one_prompt=one_prompt)
-    return GraphDecoder(Graph(folder / "decoder.onnx"))
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Exports the plain twin, each way once: it takes seconds. Only read the file."""
+    made = {}
+
+    def export(first=None, last=None, one_prompt=False):
+        if (first, last, one_prompt) not in made:
+            path = tmp_path_factory.mktemp("exported") / "decoder.onnx"
+            sam = plain_sam.PlainSam(slice(first, last))
+            plain_sam.export(sam, path, one_prompt=one_prompt)
+            made[first, last, one_prompt] = path
+        return made[first, last, one_prompt]
+
+    return export
 
 
-@pytest.mark.parametrize("masks", [slice(None), slice(1, None), slice(2, 3)], ids=str)
-@pytest.mark.parametrize("one_prompt", [False, True])
-def test_an_exported_sam_is_recognized(sam, embedding, tmp_path, masks, one_prompt):
+def quick_decoder_of(model, path):
+    """Of a graph that was changed, which is written to `path`."""
+    onnx.save(model, path)
+    return quick_decoder(GraphDecoder(Graph(path)), EMBEDDING)
+
+
+@pytest.mark.parametrize(
+    "form", [(None, None, False), (None, None, True), (1, None, False), (2, 3, True)], ids=str
+)
+def test_an_exported_sam_is_recognized(sam, embedding, exported, form):
     """Whatever it gives of its masks, and for however many prompts, all are had for many."""
-    graph = graph_of(plain_sam.PlainSam(masks), tmp_path, one_prompt)
-    quick = quick_decoder(graph, EMBEDDING)
+    quick = quick_decoder(GraphDecoder(Graph(exported(*form))), EMBEDDING)
     assert isinstance(quick, QuickDecoder)
     coords, labels = prompts(3, [1, NO_BOX])
     logits, quality = plainly(sam, embedding, coords, labels)
     image = quick.encode_image({EMBEDDING: embedding.float().numpy()})
-    found = quick.draw(image, coords.float().numpy(), labels.numpy(), True, WHOLE)
+    found = quick.predict_masks(image, coords.float().numpy(), labels.numpy(), True, WHOLE)
     assert_same(found, (logits[:, 1:], quality[:, 1:]), SAME_32)
 
 
-def test_every_weight_is_read(tmp_path):
-    sam = plain_sam.PlainSam()
-    plain_sam.export(sam, tmp_path / "decoder.onnx", one_prompt=True)
-    weights = read_mask_decoder(tmp_path / "decoder.onnx")
-    for name, expected in weights_of(sam).items():
+def test_every_weight_is_read(exported):
+    weights = read_mask_decoder(exported(one_prompt=True))
+    for name, expected in weights_of(plain_sam.PlainSam()).items():
         if "mask_downscaling" not in name:
             np.testing.assert_array_equal(weights[name], expected, err_msg=name)
 
 
-def test_a_graph_that_computes_something_else_is_left_as_it_is(tmp_path):
-    graph_of(plain_sam.PlainSam(), tmp_path)
-    model = onnx.load(tmp_path / "decoder.onnx")
+def test_a_graph_that_computes_something_else_is_left_as_it_is(exported, tmp_path):
+    model = onnx.load(exported())
     for node in model.graph.node:
         if node.op_type == "Relu":
             node.op_type = "Tanh"
-    onnx.save(model, tmp_path / "decoder.onnx")
-    assert quick_decoder(GraphDecoder(Graph(tmp_path / "decoder.onnx")), EMBEDDING) is None
+    assert quick_decoder_of(model, tmp_path / "decoder.onnx") is None
 
 
-def test_another_quality_is_another_graph(tmp_path):
+def test_another_quality_is_another_graph(exported, tmp_path):
     """Some exports give the stability in place of the predicted IoU."""
-    graph_of(plain_sam.PlainSam(), tmp_path)
-    model = onnx.load(tmp_path / "decoder.onnx")
+    model = onnx.load(exported())
     (head,) = (node for node in model.graph.node if "iou_predictions" in node.output)
     head.output[0] = "quality"
     model.graph.node.append(onnx.helper.make_node("Sigmoid", ["quality"], ["iou_predictions"]))
-    onnx.save(model, tmp_path / "decoder.onnx")
-    assert quick_decoder(GraphDecoder(Graph(tmp_path / "decoder.onnx")), EMBEDDING) is None
+    assert quick_decoder_of(model, tmp_path / "decoder.onnx") is None
 
 
-def test_weights_that_cannot_be_told_leave_the_graph_as_it_is(tmp_path):
-    graph_of(plain_sam.PlainSam(), tmp_path)
-    model = onnx.load(tmp_path / "decoder.onnx")
+def test_weights_that_cannot_be_told_leave_the_graph_as_it_is(exported, tmp_path):
+    model = onnx.load(exported())
     for tensor in model.graph.initializer:
         tensor.name = f"w{tensor.name}w"
     for node in model.graph.node:
         names = {t.name[1:-1] for t in model.graph.initializer}
         node.input[:] = [f"w{name}w" if name in names else name for name in node.input]
-    onnx.save(model, tmp_path / "decoder.onnx")
-    assert quick_decoder(GraphDecoder(Graph(tmp_path / "decoder.onnx")), EMBEDDING) is None
+    assert quick_decoder_of(model, tmp_path / "decoder.onnx") is None
 
 
-def test_without_onnx_the_graph_is_run(tmp_path, monkeypatch):
-    graph = graph_of(plain_sam.PlainSam(), tmp_path)
+def test_without_onnx_the_graph_is_run(exported, monkeypatch):
+    graph = GraphDecoder(Graph(exported()))
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert quick_decoder(graph, EMBEDDING) is None
 
@@ -180,16 +190,16 @@ def write_encoder(tiny_sam, folder, cells):
     graph.save(folder / "encoder.onnx", inputs, {"out": (embedding, [1, 32, cells, cells])})
 
 
-def test_an_encoder_of_another_model_is_refused(tiny_sam, tmp_path):
-    plain_sam.export(plain_sam.PlainSam(), tmp_path / "decoder.onnx", one_prompt=True)
+def test_an_encoder_of_another_model_is_refused(tiny_sam, exported, tmp_path):
+    shutil.copy(exported(one_prompt=True), tmp_path)
     write_encoder(tiny_sam, tmp_path, 4)
     segmenter = OnnxSegmenter(tmp_path)
     with pytest.raises(SplatsegError, match=r"takes embeddings \[1, 32, 8, 8\], .*\[1, 32, 4, 4\]"):
         segmenter.encode(np.zeros((48, 64, 3), dtype=np.uint8))
 
 
-def test_a_segmenter_draws_with_it(tiny_sam, tmp_path, monkeypatch):
-    plain_sam.export(plain_sam.PlainSam(), tmp_path / "decoder.onnx", one_prompt=True)
+def test_a_segmenter_predicts_with_it(tiny_sam, exported, tmp_path, monkeypatch):
+    shutil.copy(exported(one_prompt=True), tmp_path)
     write_encoder(tiny_sam, tmp_path, 8)
     photo = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
     points = np.random.default_rng(1).uniform(0, 48, (9, 1, 2)).astype(np.float32)

@@ -15,6 +15,7 @@ from splatseg.models.onnx_decoder import GRAPH_PROMPTS_AT_ONCE
 from splatseg.models.onnx_sam import USUAL_SIDE, OnnxSegmenter
 
 SIDE, STRIDE = 256, 4  # tiny_sam's square and how many of its pixels make a logit
+ROWS = SIDE // STRIDE
 BACKGROUND = (40, 60, 50)
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 GOOD_IOU = 0.8
@@ -244,15 +245,6 @@ def test_an_encoder_that_looks_at_half_the_pixels(tiny_sam, tmp_path):
         np.testing.assert_array_equal(logits[1] > 0, area(patch, 48, 64))
 
 
-def test_a_decoder_for_one_prompt(tiny_sam, segmenter, tiny_sam_folder, tmp_path):
-    tiny_sam.write_encoder(tmp_path / "b.onnx")
-    tiny_sam.write_decoder(tmp_path / "a.onnx", batch=1)
-    photo, patches = scene(192, 256)
-    expected = ask(segmenter, photo, centers(patches))
-    found = ask(OnnxSegmenter(tmp_path), photo, centers(patches))
-    np.testing.assert_array_equal(found.logits, expected.logits)
-
-
 def test_a_decoder_with_one_mask_has_one_level(tiny_sam, segmenter, tmp_path):
     model = OnnxSegmenter(tiny_sam.write_tiny_sam(tmp_path, outputs=1))
     photo, patches = scene(192, 256)
@@ -277,53 +269,61 @@ def test_of_three_masks_the_best_is_the_single_one(tiny_sam, segmenter, tmp_path
     assert single.predicted_iou.tolist() == [[found.predicted_iou[0, best]]]
 
 
-def decoder_with_sizes(tiny_sam, path, names):
-    """As Meta's export has it: masks at `orig_im_size`, and the logits as a third output."""
-    graph, rows = tiny_sam.Graph(), SIDE // STRIDE
+def decoder_graph(tiny_sam):
+    """A graph with the tiny decoder's four masks and qualities, and their names."""
+    graph = tiny_sam.Graph()
     planes = graph("DepthToSpace", "image_embeddings", blocksize=4)
-    masks, qualities = tiny_sam.decode(graph, planes, rows)
+    return graph, *tiny_sam.decode(graph, planes, ROWS)
+
+
+def save_decoder(tiny_sam, graph, folder, results, more=None, kinds=None, without=()):
+    """Write a decoder; `results` are outputs' (value, rows, columns) or (value,), by name."""
+    inputs = {"image_embeddings": tiny_sam.folded(SIDE), **tiny_sam.prompt_inputs(ROWS)}
+    inputs = {name: shape for name, shape in (inputs | (more or {})).items() if name not in without}
+    shaped = {name: (value, ["prompts", 4, *size]) for name, (value, *size) in results.items()}
+    graph.save(folder / "decoder.onnx", inputs, shaped, kinds)
+
+
+def with_sizes(tiny_sam, folder, names=("masks", "iou_predictions", "low_res_masks")):
+    """As Meta's export has it: masks at `orig_im_size`, and the logits as a third output."""
+    graph, masks, qualities = decoder_graph(tiny_sam)
     head = graph("Slice", graph("Shape", masks), np.array([0]), np.array([2]))
     size = graph("Cast", "orig_im_size", to=TensorProto.INT64)
-    sizes = graph("Concat", head, size, axis=0)
-    large = graph("Resize", masks, "", "", sizes, mode="linear")
+    large = graph("Resize", masks, "", "", graph("Concat", head, size, axis=0), mode="linear")
     results = {
-        "masks": (large, ["prompts", 4, "h", "w"]),
-        "iou_predictions": (qualities, ["prompts", 4]),
-        "low_res_masks": (masks, ["prompts", 4, rows, rows]),
+        "masks": (large, "h", "w"),
+        "iou_predictions": (qualities,),
+        "low_res_masks": (masks, ROWS, ROWS),
     }
-    inputs = {"image_embeddings": tiny_sam.folded(SIDE), **tiny_sam.prompt_inputs(rows)}
-    inputs["orig_im_size"] = [2]
-    graph.save(path, inputs, {name: results[name] for name in names})
+    results = {name: results[name] for name in names}
+    save_decoder(tiny_sam, graph, folder, results, more={"orig_im_size": [2]})
 
 
-def test_a_decoder_that_also_gives_masks_of_the_photos_size(tiny_sam, segmenter, tmp_path):
-    tiny_sam.write_encoder(tmp_path / "encoder.onnx")
-    names = ["masks", "iou_predictions", "low_res_masks"]
-    decoder_with_sizes(tiny_sam, tmp_path / "decoder.onnx", names)
-    photo, patches = scene(300, 400)
-    found = ask(OnnxSegmenter(tmp_path), photo, centers(patches))
-    np.testing.assert_array_equal(found.logits, ask(segmenter, photo, centers(patches)).logits)
+def for_one_prompt(tiny_sam, folder):
+    tiny_sam.write_decoder(folder / "a.onnx", batch=1)
+    (folder / "encoder.onnx").rename(folder / "b.onnx")
+    (folder / "decoder.onnx").unlink()
 
 
-def test_a_decoder_that_takes_no_mask_and_whole_labels(tiny_sam, segmenter, tmp_path):
-    tiny_sam.write_encoder(tmp_path / "encoder.onnx")
-    graph, rows = tiny_sam.Graph(), SIDE // STRIDE
-    planes = graph("DepthToSpace", "image_embeddings", blocksize=4)
-    graph.nodes[-1].output[0] = planes
+def without_mask_and_with_whole_labels(tiny_sam, folder):
+    graph, masks, qualities = decoder_graph(tiny_sam)
     labels = "point_labels_whole"
-    masks, qualities = tiny_sam.decode(graph, planes, rows)
     for node in graph.nodes:  # the rest of the graph computes with floats
         node.input[:] = [labels if name == "point_labels" else name for name in node.input]
     cast = tiny_sam.helper.make_node("Cast", ["point_labels"], [labels], to=TensorProto.FLOAT)
     graph.nodes.insert(0, cast)
-    results = {
-        "masks": (masks, ["prompts", 4, rows, rows]),
-        "iou_predictions": (qualities, ["prompts", 4]),
-    }
-    inputs = {"image_embeddings": tiny_sam.folded(SIDE), **tiny_sam.prompt_inputs(rows)}
-    inputs = {name: shape for name, shape in inputs.items() if "mask" not in name}
-    graph.save(tmp_path / "decoder.onnx", inputs, results, {"point_labels": TensorProto.INT32})
-    photo, patches = scene(192, 256)
+    results = {"masks": (masks, ROWS, ROWS), "iou_predictions": (qualities,)}
+    kinds, without = {"point_labels": TensorProto.INT32}, ("mask_input", "has_mask_input")
+    save_decoder(tiny_sam, graph, folder, results, kinds=kinds, without=without)
+
+
+DECODERS = [for_one_prompt, with_sizes, without_mask_and_with_whole_labels]
+
+
+@pytest.mark.parametrize("write", DECODERS, ids=lambda write: write.__name__)
+def test_decoders_that_take_prompts_otherwise(tiny_sam, segmenter, tmp_path, write):
+    write(tiny_sam, tiny_sam.write_tiny_sam(tmp_path))
+    photo, patches = scene(300, 400)
     found = ask(OnnxSegmenter(tmp_path), photo, centers(patches))
     np.testing.assert_array_equal(found.logits, ask(segmenter, photo, centers(patches)).logits)
 
@@ -334,8 +334,7 @@ def write_sam2(tiny_sam, folder):
     The tiny decoder has no use for a "no box" point, so it refuses more points than it was given:
     its coordinates have exactly one.
     """
-    rows = SIDE // STRIDE
-    graph = tiny_sam.Graph()
+    graph, rows = tiny_sam.Graph(), ROWS
     pixels = tiny_sam.colors(graph, "image")
     fine = graph("AveragePool", pixels, kernel_shape=[4, 4], strides=[4, 4])
     outputs = {
@@ -463,11 +462,11 @@ def photos_of_one_shape(tiny_sam, folder):
 
 
 def full_size_masks_only(tiny_sam, folder):
-    decoder_with_sizes(tiny_sam, folder / "decoder.onnx", ["masks", "iou_predictions"])
+    with_sizes(tiny_sam, folder, ["masks", "iou_predictions"])
 
 
 def no_quality(tiny_sam, folder):
-    decoder_with_sizes(tiny_sam, folder / "decoder.onnx", ["low_res_masks"])
+    with_sizes(tiny_sam, folder, ["low_res_masks"])
 
 
 REFUSED = {
@@ -512,16 +511,10 @@ def test_a_decoder_of_another_model_is_refused_when_it_is_run(tiny_sam, tmp_path
 
 def test_logits_of_another_size_are_refused(tiny_sam, tmp_path):
     tiny_sam.write_encoder(tmp_path / "encoder.onnx")
-    graph, rows = tiny_sam.Graph(), SIDE // STRIDE
-    planes = graph("DepthToSpace", "image_embeddings", blocksize=4)
-    masks, qualities = tiny_sam.decode(graph, planes, rows)
+    graph, masks, qualities = decoder_graph(tiny_sam)
     upper = graph("Slice", masks, np.array([0]), np.array([32]), np.array([2]))
-    results = {
-        "low_res_masks": (upper, ["prompts", 4, 32, rows]),
-        "iou_predictions": (qualities, ["prompts", 4]),
-    }
-    inputs = {"image_embeddings": tiny_sam.folded(SIDE), **tiny_sam.prompt_inputs(rows)}
-    graph.save(tmp_path / "decoder.onnx", inputs, results)
+    results = {"low_res_masks": (upper, 32, ROWS), "iou_predictions": (qualities,)}
+    save_decoder(tiny_sam, graph, tmp_path, results)
     photo, patches = scene(192, 256)
     with pytest.raises(SplatsegError, match=r"gives logits \[5, 4, 32, 64\].*64x64"):
         ask(OnnxSegmenter(tmp_path), photo, centers(patches))

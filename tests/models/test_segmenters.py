@@ -32,7 +32,7 @@ class FakeHf:
 def cache(monkeypatch, tmp_path):
     """An empty cache folder, and a hub that has everything."""
     monkeypatch.setattr(models, "HfSegmenter", FakeHf)
-    monkeypatch.setattr(models, "fetch", lambda model: Path("fetched") / model)
+    monkeypatch.setattr(models, "fetch", lambda model, progress: Path("fetched") / model)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "cache" / "splatseg" / "models"
@@ -46,12 +46,6 @@ def write_hf(folder):
     return folder
 
 
-def test_a_folder_with_onnx_files(tiny_sam_folder):
-    segmenter = load_segmenter(str(tiny_sam_folder), device=CPU)
-    assert isinstance(segmenter, OnnxSegmenter)
-    assert segmenter.name == "tiny"
-
-
 def test_a_folder_in_hugging_faces_form(tmp_path):
     folder = write_hf(tmp_path / "my-sam")
     segmenter = load_segmenter(str(folder), device=CPU)
@@ -59,21 +53,23 @@ def test_a_folder_in_hugging_faces_form(tmp_path):
     assert (segmenter.folder, segmenter.name, segmenter.device) == (folder, "my-sam", CPU)
 
 
-def test_a_folder_with_both_is_taken_for_its_onnx_files(tiny_sam, tmp_path):
-    folder = tiny_sam.write_tiny_sam(write_hf(tmp_path / "both"))
-    assert isinstance(load_segmenter(str(folder), device=CPU), OnnxSegmenter)
-
-
-def test_a_folder_of_the_name_of_a_model_of_the_hub_wins(tiny_sam, tmp_path, monkeypatch):
-    tiny_sam.write_tiny_sam(tmp_path / "facebook" / "sam-vit-base")
-    monkeypatch.chdir(tmp_path)
-    assert isinstance(load_segmenter("facebook/sam-vit-base", device=CPU), OnnxSegmenter)
-
-
-def test_the_home_folder_is_written_with_a_tilde(tiny_sam, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("folder", "model", "name"),
+    [
+        ("sam", "sam", "sam"),
+        ("sam", "~/sam", "sam"),
+        ("both", "both", "both"),  # Hugging Face's files are there as well
+        ("facebook/sam-vit-base", "facebook/sam-vit-base", "sam-vit-base"),  # of the hub, too
+    ],
+)
+def test_a_folder_with_onnx_files(tiny_sam, tmp_path, monkeypatch, folder, model, name):
     monkeypatch.setenv("HOME", str(tmp_path))
-    tiny_sam.write_tiny_sam(tmp_path / "sam")
-    assert load_segmenter("~/sam", device=CPU).name == "sam"
+    monkeypatch.chdir(tmp_path)
+    if folder == "both":
+        write_hf(tmp_path / folder)
+    tiny_sam.write_tiny_sam(tmp_path / folder)
+    segmenter = load_segmenter(model, device=CPU)
+    assert isinstance(segmenter, OnnxSegmenter) and segmenter.name == name
 
 
 def test_an_id_of_the_hub():
@@ -119,14 +115,14 @@ def test_without_a_name_and_a_cache_sam_1_of_the_hub(cache):
 
 
 def test_without_any_model_both_ways_to_one(monkeypatch, cache):
-    def no_fetch(model):
+    def no_fetch(model, progress):
         raise SplatsegError(f"{model} is not to be had; expected a network")
 
     monkeypatch.setattr(models, "fetch", no_fetch)
     with pytest.raises(SplatsegError) as error:
         load_segmenter(None, device=CPU)
     message = str(error.value)
-    for part in (str(cache), "is not to be had)", "splatseg[hf]", "splatseg[sam]", "--model "):
+    for part in (str(cache), "is not to be had)", "splatseg[hf]", "splatseg[sam]", "`model` "):
         assert part in message
     assert "a network" not in message and "\n" not in message
 

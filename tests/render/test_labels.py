@@ -1,7 +1,5 @@
 """Label images, on every backend, against the blending weight of every Gaussian at every pixel."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor
@@ -26,14 +24,8 @@ def weights(gaussians: Gaussians, camera: Camera, labels: Tensor) -> tuple[Tenso
 @pytest.mark.parametrize("size", [(37, 29), (16, 16), (3, 50)], ids=str)
 @pytest.mark.parametrize(("count", "names"), [(1, 1), (40, 3), (300, 150)])
 def test_the_label_with_most_weight_is_shown(
-    size: tuple[int, int],
-    count: int,
-    names: int,
-    backend,
-    threads: int,
-    make_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+    size, count, names, backend, threads, make_gaussians, make_camera
+):
     camera, gaussians = make_camera(*size), make_gaussians(count)
     labels = torch.randint(names, (count,), generator=torch.Generator().manual_seed(names))
     expected, alpha = weights(gaussians, camera, labels)
@@ -48,7 +40,7 @@ def test_the_label_with_most_weight_is_shown(
     assert count == 1 or covered.any()
 
 
-def test_nothing_shows_no_label(backend, make_gaussians, make_camera) -> None:
+def test_nothing_shows_no_label(backend, make_gaussians, make_camera):
     camera, gaussians = make_camera(20, 10), make_gaussians(5)
     far = gaussians.select(torch.zeros(5, dtype=torch.bool))
     shown = label_image(
@@ -58,9 +50,7 @@ def test_nothing_shows_no_label(backend, make_gaussians, make_camera) -> None:
     assert not shown.any()
 
 
-def test_many_thin_layers_outweigh_one_in_front(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_many_thin_layers_outweigh_one_in_front(backend, make_gaussians, make_camera):
     camera, gaussians = make_camera(32, 32), make_gaussians(20)
     gaussians.means[:] = torch.tensor([0.0, 0.0, 3.0], dtype=torch.float64)
     gaussians.means[:, 2] += torch.linspace(0, 1, 20, dtype=torch.float64)

@@ -1,7 +1,6 @@
 """Broken and extreme Gaussians disappear or have a defined look, and harm no other Gaussian."""
 
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -50,11 +49,8 @@ def loss_and_image(backend, scene: Gaussians, camera: Camera) -> tuple[Tensor, T
 
 @pytest.mark.parametrize("poison", POISON)
 def test_a_broken_gaussian_is_invisible_and_harms_no_other(
-    poison: str,
-    backend,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+    poison, backend, make_smooth_gaussians, make_camera
+):
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera, 20, 1)
     others = torch.arange(20) != VICTIM
@@ -83,11 +79,8 @@ def test_a_broken_gaussian_is_invisible_and_harms_no_other(
 
 @pytest.mark.parametrize("depth", [-3.0, -0.02, 0.0, 0.0099])
 def test_gaussians_before_the_near_plane_have_zero_gradient(
-    depth: float,
-    backend,
-    make_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+    depth, backend, make_gaussians, make_camera
+):
     camera = make_camera()
     pose = camera.cam_from_world
     mean = pose[:3, :3].T @ (torch.tensor([0.0, 0.0, depth], dtype=torch.float64) - pose[:3, 3])
@@ -97,9 +90,7 @@ def test_gaussians_before_the_near_plane_have_zero_gradient(
         assert not getattr(scene, name).grad[VICTIM].any()
 
 
-def test_a_zero_quaternion_is_no_rotation(
-    backend, make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_a_zero_quaternion_is_no_rotation(backend, make_smooth_gaussians, make_camera):
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera, 20)
     zero = backend.scene(poisoned(gaussians, "quats", [0.0, 0.0, 0.0, 0.0]))
@@ -111,9 +102,7 @@ def test_a_zero_quaternion_is_no_rotation(
         assert bool(getattr(zero, name).grad.isfinite().all())
 
 
-def test_an_opaque_gaussian_keeps_a_thousandth_of_the_light(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_an_opaque_gaussian_keeps_a_thousandth_of_the_light(backend, make_gaussians, make_camera):
     """Opacity 1 is clamped, so that what lies behind still has a gradient."""
     gaussians = make_gaussians(2)
     gaussians.means[:] = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0]])
@@ -133,9 +122,7 @@ def test_an_opaque_gaussian_keeps_a_thousandth_of_the_light(
         assert bool(getattr(scene, name).grad.isfinite().all())
 
 
-def test_a_point_gaussian_is_as_wide_as_the_blur(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_a_point_gaussian_is_as_wide_as_the_blur(backend, make_gaussians, make_camera):
     in_sight = poisoned(make_gaussians(20), "means", [0.0, 0.0, 3.0])
     scene = backend.scene(poisoned(in_sight, "log_scales", [-INF, -INF, -INF]))
     view = backend.project(scene, make_camera())
@@ -144,9 +131,7 @@ def test_a_point_gaussian_is_as_wide_as_the_blur(
     assert bool(render.rasterize(view, view.colors).image.isfinite().all())
 
 
-def test_a_gaussian_at_the_camera_center_is_finite(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_a_gaussian_at_the_camera_center_is_finite(backend, make_gaussians, make_camera):
     """Its color has no direction."""
     camera = make_camera()
     scene = backend.scene(poisoned(make_gaussians(20, 3), "means", camera.position.tolist()))
@@ -156,9 +141,7 @@ def test_a_gaussian_at_the_camera_center_is_finite(
     assert scene.means.grad is not None and bool(scene.means.grad.isfinite().all())
 
 
-def test_attributes_of_invisible_gaussians_are_not_read(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_attributes_of_invisible_gaussians_are_not_read(backend, make_gaussians, make_camera):
     camera = make_camera()
     scene = backend.scene(poisoned(make_gaussians(20), "means", [0.0, 0.0, -3.0]))
     attributes = torch.rand(20, 5, dtype=backend.dtype, generator=torch.manual_seed(0))
@@ -171,9 +154,7 @@ def test_attributes_of_invisible_gaussians_are_not_read(
         assert bool(gradient.isfinite().all())
 
 
-def test_extreme_scenes_stay_finite(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_extreme_scenes_stay_finite(backend, make_gaussians, make_camera):
     """Needles, sheets, specks and giants near the camera plane, opaque and faint, all at once."""
     camera = make_camera()
     parts = []

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -42,9 +41,7 @@ def slow_blend(
     return total, 1 - transmittance
 
 
-def test_blend_is_the_sum_of_equations_1_and_2(
-    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_blend_is_the_sum_of_equations_1_and_2(make_gaussians, make_camera):
     camera, gaussians = make_camera(11, 7), make_gaussians(30)
     # One opaque Gaussian exercises the upper clamp, one behind the camera must not appear.
     gaussians.logit_opacities[3] = 30.0
@@ -58,11 +55,7 @@ def test_blend_is_the_sum_of_equations_1_and_2(
         assert alpha[row, column].item() == pytest.approx(expected_alpha, abs=1e-12)
 
 
-def test_chunks_do_not_show(
-    make_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_chunks_do_not_show(make_gaussians, make_camera, monkeypatch):
     view = REFERENCE.project(make_gaussians(30), make_camera(), 0)
     whole = render.rasterize(view, view.colors)
     votes = render.backproject(view, whole.image)
@@ -74,9 +67,7 @@ def test_chunks_do_not_show(
     )
 
 
-def test_projection_is_the_textbook_covariance(
-    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_projection_is_the_textbook_covariance(make_gaussians, make_camera):
     camera, gaussians = make_camera(), make_gaussians(9)
     gaussians.means[:, :2] *= 0.5  # within the margin, where the Jacobian is not held
     view = REFERENCE.project(gaussians, camera, 0)
@@ -101,9 +92,7 @@ def test_projection_is_the_textbook_covariance(
         )
 
 
-def test_a_center_gradient_is_that_of_a_shifted_principal_point(
-    make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_a_center_gradient_is_that_of_a_shifted_principal_point(make_smooth_gaussians, make_camera):
     """Moving every projected center by d is moving the principal point by d."""
     camera = make_camera(9, 8)
     view = REFERENCE.project(make_smooth_gaussians(camera, 6), camera, 0)
@@ -124,11 +113,7 @@ def test_a_center_gradient_is_that_of_a_shifted_principal_point(
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_gradients_are_finite_differences(
-    degree: int,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_gradients_are_finite_differences(degree, make_smooth_gaussians, make_camera):
     camera = make_camera(5, 4)
     gaussians = make_smooth_gaussians(camera, 3, degree, GRADCHECK_DISTANCE)
     generator = torch.manual_seed(degree)
@@ -154,9 +139,7 @@ def test_gradients_are_finite_differences(
     assert torch.autograd.gradcheck(images, [t.clone().requires_grad_() for t in inputs])
 
 
-def test_gradients_outside_the_margin_are_finite_differences(
-    make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_gradients_outside_the_margin_are_finite_differences(make_smooth_gaussians, make_camera):
     """Far beyond the edge the Jacobian is held: its derivative is 0 there."""
     camera = make_camera(5, 4)
     gaussians = make_smooth_gaussians(camera, 2, 0, GRADCHECK_DISTANCE)
@@ -171,9 +154,7 @@ def test_gradients_outside_the_margin_are_finite_differences(
     assert torch.autograd.gradcheck(projected, inputs)
 
 
-def test_pixel_lists_have_the_right_gradient(
-    make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_pixel_lists_have_the_right_gradient(make_smooth_gaussians, make_camera):
     camera = make_camera(5, 4)
     gaussians = make_smooth_gaussians(camera, 3, 0, GRADCHECK_DISTANCE)
     pixels = torch.tensor([[0, 0], [4, 3], [2, 1], [2, 1]])
@@ -188,13 +169,13 @@ def test_pixel_lists_have_the_right_gradient(
     assert torch.autograd.gradcheck(samples, [t.clone().requires_grad_() for t in inputs])
 
 
-def test_rotations_are_scipys() -> None:
+def test_rotations_are_scipys():
     quats = torch.randn(20, 4, dtype=torch.float64, generator=torch.manual_seed(0))
     expected = Rotation.from_quat(quats.roll(-1, dims=1).numpy()).as_matrix()
     np.testing.assert_allclose(rotation_matrices(quats), expected, atol=1e-14)
 
 
-def test_spherical_harmonics_are_the_textbooks() -> None:
+def test_spherical_harmonics_are_the_textbooks():
     """Real harmonics with the Condon-Shortley sign, by order m = -l..l, from Legendre functions."""
     directions = torch.nn.functional.normalize(
         torch.randn(40, 3, dtype=torch.float64, generator=torch.manual_seed(0)), dim=-1
@@ -215,9 +196,7 @@ def test_spherical_harmonics_are_the_textbooks() -> None:
         assert torch.equal(sh_basis(directions, degree), actual[:, : (degree + 1) ** 2])
 
 
-def test_extents_are_where_alpha_is_least(
-    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_extents_are_where_alpha_is_least(make_gaussians, make_camera):
     """On the edge of its box, a Gaussian's largest alpha is 1/255."""
     view = REFERENCE.project(make_gaussians(8), make_camera(), 0)
     reach = reference.extents(view.conics, view.opacities)
@@ -232,6 +211,6 @@ def test_extents_are_where_alpha_is_least(
             assert alpha.max().item() == pytest.approx(1 / 255, rel=1e-6)
 
 
-def test_a_faint_gaussian_reaches_nothing() -> None:
+def test_a_faint_gaussian_reaches_nothing():
     conics = torch.tensor([[1.0, 0.0, 1.0]])
     assert torch.equal(reference.extents(conics, torch.tensor([1 / 256])), torch.zeros(1, 2))

@@ -1,14 +1,12 @@
 """What holds for every backend: invariances, the transpose, pixel lists, reuse, refusals."""
 
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
 from splatseg import render
-from splatseg.engine import library as engine
 from splatseg.errors import SplatsegError
 from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
@@ -51,8 +49,8 @@ def with_pose(camera: Camera, pose: Tensor) -> Camera:
 
 
 def test_scaling_scene_and_camera_together_keeps_the_image(
-    backend, make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+    backend, make_smooth_gaussians, make_camera
+):
     camera, factor = make_camera(), 3.0
     gaussians = make_smooth_gaussians(camera, 30, 2)
     scaled = changed(
@@ -71,8 +69,8 @@ def test_scaling_scene_and_camera_together_keeps_the_image(
 
 
 def test_moving_world_and_camera_together_keeps_the_image(
-    backend, make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+    backend, make_smooth_gaussians, make_camera
+):
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera, 30, 0)  # higher harmonics would have to turn as well
     quat = torch.tensor([[0.5, -0.7, 0.4, 0.3]], dtype=torch.float64)
@@ -94,12 +92,8 @@ def test_moving_world_and_camera_together_keeps_the_image(
 
 @pytest.mark.parametrize(("left", "top"), [(1, 0), (3, 5), (4, 4), (6, 1)])
 def test_a_crop_is_a_shift_of_the_principal_point(
-    left: int,
-    top: int,
-    backend,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+    left, top, backend, make_smooth_gaussians, make_camera
+):
     """Tiles and blocks start at the image's corner, wherever that is."""
     camera = make_camera(41, 35)
     gaussians = make_smooth_gaussians(camera, 30)
@@ -121,11 +115,8 @@ def test_a_crop_is_a_shift_of_the_principal_point(
 
 
 def test_permuting_gaussians_permutes_gradients(
-    backend,
-    threads: int,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+    backend, threads, make_smooth_gaussians, make_camera
+):
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera, 30, 1)
     order = torch.randperm(30, generator=torch.manual_seed(0))
@@ -141,11 +132,8 @@ def test_permuting_gaussians_permutes_gradients(
 
 @pytest.mark.parametrize("factor", [-1.0, 0.01, 30.0])
 def test_the_length_of_a_quaternion_does_not_matter(
-    factor: float,
-    backend,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+    factor, backend, make_smooth_gaussians, make_camera
+):
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera)
     scene = backend.scene(gaussians)
@@ -161,9 +149,7 @@ def test_the_length_of_a_quaternion_does_not_matter(
     assert along.abs().max() < backend.tolerance * scene.quats.grad.abs().max() * 10
 
 
-def test_rendering_is_linear_in_the_attributes(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_rendering_is_linear_in_the_attributes(backend, make_gaussians, make_camera):
     view = backend.project(backend.scene(make_gaussians()), make_camera())
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(2, 17, 5, generator=generator, dtype=backend.dtype)
@@ -175,13 +161,9 @@ def test_rendering_is_linear_in_the_attributes(
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5, 16, 19])
-def test_splat_is_the_transpose_of_render(
-    channels: int,
-    backend,
-    threads: int,
-    make_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_backproject_is_the_transpose_of_render(
+    channels, backend, threads, make_gaussians, make_camera
+):
     camera = make_camera()
     view = backend.project(backend.scene(make_gaussians(40)), camera)
     generator = torch.Generator().manual_seed(channels)
@@ -197,9 +179,7 @@ def test_splat_is_the_transpose_of_render(
     assert_same(backend, (a * votes).sum(), (image * samples).sum())
 
 
-def test_splat_is_the_gradient_of_the_attributes(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_backproject_is_the_gradient_of_the_attributes(backend, make_gaussians, make_camera):
     view = backend.project(backend.scene(make_gaussians()), make_camera()).detach()
     a = torch.zeros(17, 3, dtype=backend.dtype, requires_grad=True)
     image = render.rasterize(view, a).image
@@ -207,12 +187,7 @@ def test_splat_is_the_gradient_of_the_attributes(
     assert_same(backend, render.backproject(view, torch.ones_like(image)), gradient)
 
 
-def test_a_pixel_list_picks_from_the_image(
-    backend,
-    threads: int,
-    make_smooth_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_a_pixel_list_picks_from_the_image(backend, threads, make_smooth_gaussians, make_camera):
     """The corners, duplicates and any integer type; gradients are those of a masked image."""
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera, 30, 1)
@@ -243,9 +218,7 @@ def test_a_pixel_list_picks_from_the_image(
         assert_same(backend, getattr(listed_scene, name).grad, getattr(whole_scene, name).grad)
 
 
-def test_an_empty_pixel_list_gives_nothing(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_an_empty_pixel_list_gives_nothing(backend, make_gaussians, make_camera):
     scene = backend.scene(make_gaussians())
     view = backend.project(scene, make_camera())
     none = torch.empty(0, 2, dtype=torch.long)
@@ -259,8 +232,8 @@ def test_an_empty_pixel_list_gives_nothing(
 
 @pytest.mark.parametrize("window", [(0, 0, 7, 5), (3, 2, 9, 11), (1, 0, 4, 1)])
 def test_a_window_has_the_pixels_of_the_whole_image(
-    backend, window: tuple[int, int, int, int], make_smooth_gaussians, make_camera
-) -> None:
+    backend, window, make_smooth_gaussians, make_camera
+):
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera, 40, 2).to(backend.dtype)
     whole = image_of(backend, gaussians, camera)
@@ -273,12 +246,7 @@ def test_a_window_has_the_pixels_of_the_whole_image(
 
 
 @pytest.mark.parametrize("pixel", [(-1, 0), (0, -1), (37, 0), (0, 29)])
-def test_pixels_outside_are_refused(
-    pixel: tuple[int, int],
-    backend,
-    make_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_pixels_outside_are_refused(pixel, backend, make_gaussians, make_camera):
     view = backend.project(backend.scene(make_gaussians()), make_camera())
     pixels = torch.tensor([(1, 1), pixel])
     message = rf"pixel \({pixel[0]}, {pixel[1]}\) lies outside the 37x29 image"
@@ -288,10 +256,8 @@ def test_pixels_outside_are_refused(
         render.backproject(view, torch.zeros(2, 1, dtype=backend.dtype), pixels)
 
 
-def test_a_view_can_be_used_again_and_again(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
-    """Splatting before any rendering, other views in between, backward twice."""
+def test_a_view_can_be_used_again_and_again(backend, make_gaussians, make_camera):
+    """Backprojection before any rendering, other views in between, backward twice."""
     gaussians = backend.scene(make_gaussians(40))
     view = backend.project(gaussians, make_camera())
     ones = torch.ones(29, 37, 2, dtype=backend.dtype)
@@ -313,9 +279,7 @@ def test_a_view_can_be_used_again_and_again(
     assert torch.equal(grads[0], grads[1]) and torch.equal(grads[0], grads[2])
 
 
-def test_detached_views_send_no_gradient_to_geometry(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_detached_views_send_no_gradient_to_geometry(backend, make_gaussians, make_camera):
     scene = backend.scene(make_gaussians(features=4))
     view = backend.project(scene, make_camera())
     attached = render.rasterize(view, scene.features)
@@ -329,9 +293,7 @@ def test_detached_views_send_no_gradient_to_geometry(
     assert_same(backend, scene.features.grad, expected)
 
 
-def test_gradients_of_alpha_alone(
-    backend, make_smooth_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_gradients_of_alpha_alone(backend, make_smooth_gaussians, make_camera):
     """Alpha is the image of constant 1, so the two have the same gradient."""
     camera = make_camera()
     gaussians = make_smooth_gaussians(camera)
@@ -346,12 +308,7 @@ def test_gradients_of_alpha_alone(
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 7])
-def test_sh_degree_limits_the_harmonics(
-    degree: int,
-    backend,
-    make_gaussians: Callable[..., Gaussians],
-    make_camera: Callable[..., Camera],
-) -> None:
+def test_sh_degree_limits_the_harmonics(degree, backend, make_gaussians, make_camera):
     scene = backend.scene(make_gaussians(degree=3))
     sh = scene.sh.detach().clone()
     sh[:, (degree + 1) ** 2 :] = 0
@@ -362,9 +319,7 @@ def test_sh_degree_limits_the_harmonics(
     assert not gradient[:, (degree + 1) ** 2 :].any()
 
 
-def test_render_of_gaussians_is_their_color(
-    make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_render_of_gaussians_is_their_color(make_gaussians, make_camera):
     gaussians, camera = make_gaussians().to(torch.float32), make_camera()
     view = render.project(gaussians, camera)
     pixels = torch.tensor([[2, 3]])
@@ -375,14 +330,7 @@ def test_render_of_gaussians_is_their_color(
     assert sample.image.shape == (1, 3) and sample.depth is not None
 
 
-def test_the_default_backend_is_the_best_there_is() -> None:
-    expected = "native" if engine.is_available() else "reference"
-    assert render.default_backend().name == expected
-
-
-def test_an_empty_scene_gives_a_black_image(
-    backend, make_gaussians: Callable[..., Gaussians], make_camera: Callable[..., Camera]
-) -> None:
+def test_an_empty_scene_gives_a_black_image(backend, make_gaussians, make_camera):
     scene = backend.scene(make_gaussians(0))
     view = backend.project(scene, make_camera())
     rendered = render.rasterize(view, view.colors, depth=True)

@@ -46,7 +46,7 @@ def refusal(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("labels", [False, True])
-def test_what_is_saved_is_loaded(tmp_path: Path, make_scene: SceneMaker, labels: bool) -> None:
+def test_what_is_saved_is_loaded(tmp_path, make_scene, labels):
     scene = make_scene(labels=labels)
     save_scene(tmp_path / "out" / "scene", scene)
     assert_same(load_scene(tmp_path / "out" / "scene"), scene)
@@ -54,7 +54,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path, make_scene: SceneMaker, labels:
     assert set(os.listdir(tmp_path / "out" / "scene")) == files
 
 
-def test_levels_are_saved_and_chosen(tmp_path: Path, make_scene: SceneMaker) -> None:
+def test_levels_are_saved_and_chosen(tmp_path, make_scene):
     scene = make_scene(levels=True)
     save_scene(tmp_path, scene)
     loaded = load_scene(tmp_path)
@@ -67,12 +67,12 @@ def test_levels_are_saved_and_chosen(tmp_path: Path, make_scene: SceneMaker) -> 
     assert torch.equal(coarse.at("subpart").gaussians.features, scene.levels["part"])
 
 
-def test_a_level_that_a_scene_lacks_is_refused(make_scene: SceneMaker) -> None:
+def test_a_level_that_a_scene_lacks_is_refused(make_scene):
     with pytest.raises(SplatsegError, match="no level part, only whole objects"):
         make_scene().at("part")
 
 
-def test_features_are_stored_in_half_precision(tmp_path: Path, make_scene: SceneMaker) -> None:
+def test_features_are_stored_in_half_precision(tmp_path, make_scene):
     scene = make_scene()
     scene.gaussians.features[:] = torch.pi
     save_scene(tmp_path, scene)
@@ -83,7 +83,7 @@ def test_features_are_stored_in_half_precision(tmp_path: Path, make_scene: Scene
     torch.testing.assert_close(found, scene.gaussians.features, rtol=1e-3, atol=0.0)
 
 
-def test_the_files_are_what_other_tools_expect(tmp_path: Path, make_scene: SceneMaker) -> None:
+def test_the_files_are_what_other_tools_expect(tmp_path, make_scene):
     scene = make_scene()
     save_scene(tmp_path, scene)
     assert torch.equal(read_ply(tmp_path / "scene.ply").means, scene.gaussians.means)
@@ -99,9 +99,7 @@ def test_the_files_are_what_other_tools_expect(tmp_path: Path, make_scene: Scene
     assert set(manifest) > {"splatseg", "metrics", "frames"}
 
 
-def test_a_new_scene_replaces_the_old_and_leaves_the_rest(
-    tmp_path: Path, make_scene: SceneMaker
-) -> None:
+def test_a_new_scene_replaces_the_old_and_leaves_the_rest(tmp_path, make_scene):
     save_scene(tmp_path, make_scene(labels=True))
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "step_100.safetensors").write_bytes(b"mine")
@@ -113,9 +111,7 @@ def test_a_new_scene_replaces_the_old_and_leaves_the_rest(
     assert (tmp_path / "checkpoints" / "step_100.safetensors").read_bytes() == b"mine"
 
 
-def test_labels_and_metrics_are_added_without_touching_the_gaussians(
-    tmp_path: Path, make_scene: SceneMaker
-) -> None:
+def test_labels_and_metrics_are_added_without_touching_the_gaussians(tmp_path, make_scene):
     scene = make_scene()
     save_scene(tmp_path, scene)
     before = (tmp_path / "scene.ply").stat()
@@ -129,9 +125,7 @@ def test_labels_and_metrics_are_added_without_touching_the_gaussians(
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
-def test_labels_of_another_length_are_refused_and_change_nothing(
-    tmp_path: Path, make_scene: SceneMaker
-) -> None:
+def test_labels_of_another_length_are_refused_and_change_nothing(tmp_path, make_scene):
     save_scene(tmp_path, make_scene())
     with pytest.raises(SplatsegError, match="has 4 rows for the 5 Gaussians"):
         save_labels(tmp_path, torch.zeros(4, dtype=torch.int64))
@@ -139,7 +133,7 @@ def test_labels_of_another_length_are_refused_and_change_nothing(
     assert set(os.listdir(tmp_path)) == FILES
 
 
-def test_a_folder_that_is_no_scene_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_scene_is_refused(tmp_path):
     assert "is not a scene: it does not exist" in refusal(tmp_path / "gone")
     sentence = "it has no manifest.json; expected a folder that `splatseg train` wrote"
     assert sentence in refusal(tmp_path)
@@ -162,32 +156,26 @@ def test_a_folder_that_is_no_scene_is_refused(tmp_path: Path) -> None:
         ({"files": {}}, "lists no scene.ply"),
     ],
 )
-def test_another_manifest_is_refused(
-    tmp_path: Path, make_scene: SceneMaker, changes: dict[str, Any], sentence: str
-) -> None:
+def test_another_manifest_is_refused(tmp_path, make_scene, changes: dict[str, Any], sentence):
     save_scene(tmp_path, make_scene())
     edit_manifest(tmp_path, **changes)
     assert sentence in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe\x00", b'{"format": '])
-def test_a_manifest_that_is_no_json_is_refused(
-    tmp_path: Path, make_scene: SceneMaker, data: bytes
-) -> None:
+def test_a_manifest_that_is_no_json_is_refused(tmp_path, make_scene, data: bytes):
     save_scene(tmp_path, make_scene())
     (tmp_path / "manifest.json").write_bytes(data)
     assert "manifest.json is not valid JSON (" in refusal(tmp_path)
 
 
-def test_a_manifest_that_is_no_object_is_refused(tmp_path: Path) -> None:
+def test_a_manifest_that_is_no_object_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text("[]")
     assert "is not the manifest of a splatseg scene" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["scene.ply", "features.safetensors", "labels.safetensors"])
-def test_a_changed_or_missing_file_is_named(
-    tmp_path: Path, make_scene: SceneMaker, name: str
-) -> None:
+def test_a_changed_or_missing_file_is_named(tmp_path, make_scene, name):
     save_scene(tmp_path, make_scene(labels=True))
     path = tmp_path / name
     path.write_bytes(path.read_bytes()[:-1] + b"?")
@@ -204,8 +192,8 @@ def test_a_changed_or_missing_file_is_named(
     ],
 )
 def test_features_that_do_not_fit_are_refused(
-    tmp_path: Path, make_scene: SceneMaker, tensors: dict[str, torch.Tensor], sentence: str
-) -> None:
+    tmp_path, make_scene, tensors: dict[str, torch.Tensor], sentence
+):
     save_scene(tmp_path, make_scene())
     write_tensors(tmp_path / "features.safetensors", tensors, {})
     checksum = hashlib.sha256((tmp_path / "features.safetensors").read_bytes()).hexdigest()
@@ -214,9 +202,7 @@ def test_features_that_do_not_fit_are_refused(
     assert sentence in refusal(tmp_path)
 
 
-def test_a_scene_with_poison_values_does_not_replace_a_good_one(
-    tmp_path: Path, make_scene: SceneMaker
-) -> None:
+def test_a_scene_with_poison_values_does_not_replace_a_good_one(tmp_path, make_scene):
     save_scene(tmp_path, make_scene())
     bad = make_scene(seed=1)
     bad.gaussians.features[3, 2] = torch.nan
@@ -227,8 +213,8 @@ def test_a_scene_with_poison_values_does_not_replace_a_good_one(
 
 
 def test_a_file_that_cannot_be_moved_out_is_told_and_the_new_scene_counts(
-    tmp_path: Path, make_scene: SceneMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, make_scene, monkeypatch
+):
     save_scene(tmp_path, make_scene())
     real = os.replace
 
@@ -247,9 +233,7 @@ def test_a_file_that_cannot_be_moved_out_is_told_and_the_new_scene_counts(
     assert set(os.listdir(tmp_path)) == FILES
 
 
-def test_a_kill_at_any_step_leaves_the_old_scene_or_the_new(
-    tmp_path: Path, make_scene: SceneMaker, dying_disk
-) -> None:
+def test_a_kill_at_any_step_leaves_the_old_scene_or_the_new(tmp_path, make_scene, dying_disk):
     old, new, other = make_scene(labels=True), make_scene(seed=1, count=3), make_scene(seed=2)
     outcomes, finished, last = [], False, 0
     while not finished:

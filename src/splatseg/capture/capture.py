@@ -52,7 +52,7 @@ class Capture:
     skipped: tuple[str, ...]
     """A sentence for each thing that the capture lists but that was left out."""
     downscale: int
-    """Photos are this many times larger than working images, up to rounding."""
+    """Photos are this many times larger than undistorted images, up to rounding."""
     _images: ImageCache = field(
         default_factory=lambda: ImageCache(IMAGE_CACHE_BYTES), init=False, repr=False
     )
@@ -105,11 +105,21 @@ class Capture:
 def load_capture(
     root: Path | str, *, downscale: int | None = None, poses: Path | None = None
 ) -> Capture:
-    """Read the capture in `root`.
+    """Read the capture in `root`: poses, lenses, points and the split. No photo is decoded yet.
 
-    COLMAP's `sparse/` wins over `transforms.json`; `poses`, a file or folder of either kind,
-    overrides both. Without `downscale`, the smallest whole factor that brings the longest side of
-    every photo to 1000 pixels.
+    Args:
+        root: the folder of the capture, with `images/` and the poses.
+        downscale: by how much photos are shrunk, a whole number of at least 1. By default the
+            smallest one that brings the longest side of every photo to 1000 pixels.
+        poses: a COLMAP model or a transforms.json to use in place of the capture's own. Of these,
+            COLMAP's `sparse/` wins over `transforms.json`.
+
+    Returns:
+        The capture, with its frames in order of name. Frames that are left out are in `skipped`.
+
+    Raises:
+        SplatsegError: there is no such folder, it has no poses or no frame with a photo, or a file
+            in it is damaged.
     """
     root = Path(root)
     if not root.is_dir():
@@ -233,13 +243,13 @@ def _automatic_downscale(lenses: Sequence[Lens]) -> int:
 def _frame(
     name: str, posed: PosedPhoto, is_test: bool, root: Path, downscale: int, source: str
 ) -> Frame:
-    size = _working_size(root, posed.photo, posed.lens, downscale)
+    size = _undistorted_size(root, posed.photo, posed.lens, downscale)
     with naming(f"{source}, frame {name}"):
-        camera = posed.lens.working_camera(posed.cam_from_world, *size)
+        camera = posed.lens.undistorted_camera(posed.cam_from_world, *size)
     return Frame(name, posed.photo, camera, posed.lens, is_test)
 
 
-def _working_size(root: Path, photo: str, lens: Lens, downscale: int) -> tuple[int, int]:
+def _undistorted_size(root: Path, photo: str, lens: Lens, downscale: int) -> tuple[int, int]:
     size = (lens.width, lens.height)
     shrunk = _shrunk_photo(root, photo, lens, downscale)
     if shrunk is None:

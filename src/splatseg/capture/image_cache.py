@@ -4,7 +4,7 @@ In memory, a large image has pages of its own. On the heap, images that stay are
 temporary arrays of those that are made, and the process grows to several times what it keeps.
 
 On disk, `.splatseg/undistorted/<key>/<frame>.png` under the capture: the key stands for the lens
-and the working camera's intrinsics, and a file older than its photo is made again.
+and the undistorted camera's intrinsics, and a file older than its photo is made again.
 """
 
 import hashlib
@@ -79,7 +79,7 @@ def _kept(image: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
 
 
 def undistorted(root: Path, frame: Frame) -> UInt8[np.ndarray, "h w 3"]:
-    """The frame's photo as its working camera sees it, from disk if it was made before."""
+    """The frame's photo as its undistorted camera sees it, from disk if it was made before."""
     photo = root / frame.photo
     stored = root / UNDISTORTED_FOLDER / _key(frame) / f"{frame.name}.png"
     size = (frame.camera.width, frame.camera.height)

@@ -1,13 +1,14 @@
-"""How a photo was taken, and the maps between the photo and the image that training works on.
+"""How a photo was taken, and the maps between the photo and the undistorted image.
 
 Two frames of reference, both in pixels with centers at +0.5:
 
 - **photo**: the photo as shipped in `images/`, lens distortion and all;
-- **working**: the undistorted, downscaled pinhole image of a `Camera`.
+- **undistorted image**: the downscaled pinhole image of a `Camera`, free of distortion.
 
 The ideal camera of a lens keeps the photo's size, focal length and principal point and drops the
-distortion; a working camera is the ideal camera at another size. So a working image may lack a
-strip of the photo's border, or reach beyond it (there colors repeat the border and labels are 0).
+distortion; an undistorted camera is the ideal camera at another size. So an undistorted image may
+lack a strip of the photo's border, or reach beyond it. There colors repeat the border and labels
+are 0.
 """
 
 from dataclasses import asdict, dataclass
@@ -79,7 +80,7 @@ class Lens:
             camera.principal_point_y,
         )
 
-    def working_camera(
+    def undistorted_camera(
         self, cam_from_world: Float[Tensor, "4 4"], width: int, height: int
     ) -> Camera:
         """The ideal camera at this pose, for an image of `width` x `height`."""
@@ -95,7 +96,7 @@ class Lens:
     def photo_from_undistorted(
         self, xy: Float[np.ndarray, "*points 2"], camera: Camera
     ) -> Float[np.ndarray, "*points 2"]:
-        """Where points of the working image lie on the photo (perhaps outside it)."""
+        """Where points of the undistorted image lie on the photo (perhaps outside it)."""
         focal, center = (camera.fx, camera.fy), (camera.cx, camera.cy)
         rays = np.ones((xy.size // 2, 3))
         rays[:, :2] = (xy.reshape(-1, 2) - center) / focal
@@ -104,7 +105,7 @@ class Lens:
     def undistorted_from_photo(
         self, xy: Float[np.ndarray, "*points 2"], camera: Camera
     ) -> Float[np.ndarray, "*points 2"]:
-        """Where points of the photo lie on the working image; NaN where the model has no answer."""
+        """Where points of the photo lie on the undistorted image; NaN where there is no answer."""
         rays = np.asarray(self._colmap().cam_from_img(xy.reshape(-1, 2)))
         return (rays * (camera.fx, camera.fy) + (camera.cx, camera.cy)).reshape(xy.shape)
 
@@ -128,11 +129,11 @@ class Lens:
     def warp_to_photo(
         self, image: Shaped[np.ndarray, "h w *c"], nearest: bool
     ) -> Shaped[np.ndarray, "height width *c"]:
-        """A working image or mask, of whatever size, as it looks on the photo."""
+        """An undistorted image or mask, of whatever size, as it looks on the photo."""
         if self.is_pinhole:
             return resize(image, self.width, self.height, nearest)
         h, w = image.shape[:2]
-        return sample(image, _working_map(self, w, h), nearest)
+        return sample(image, _undistorted_map(self, w, h), nearest)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict that `from_json` reads back exactly."""
@@ -168,13 +169,13 @@ def parameter_names(model: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=CACHED_MAPS)
 def _photo_map(lens: Lens, width: int, height: int) -> Float32[np.ndarray, "height width 2"]:
-    """For every pixel of a working image, where it lies on the photo."""
-    camera = lens.working_camera(torch.eye(4, dtype=torch.float64), width, height)
+    """For every pixel of an undistorted image, where it lies on the photo."""
+    camera = lens.undistorted_camera(torch.eye(4, dtype=torch.float64), width, height)
     return pixel_map(lambda xy: lens.photo_from_undistorted(xy, camera), width, height)
 
 
 @lru_cache(maxsize=CACHED_MAPS)
-def _working_map(lens: Lens, width: int, height: int) -> Float32[np.ndarray, "rows columns 2"]:
-    """For every pixel of the photo, where it lies on a working image of `width` x `height`."""
-    camera = lens.working_camera(torch.eye(4, dtype=torch.float64), width, height)
+def _undistorted_map(lens: Lens, width: int, height: int) -> Float32[np.ndarray, "rows columns 2"]:
+    """For every pixel of the photo, where it lies on an undistorted image of `width` x `height`."""
+    camera = lens.undistorted_camera(torch.eye(4, dtype=torch.float64), width, height)
     return pixel_map(lambda xy: lens.undistorted_from_photo(xy, camera), lens.width, lens.height)

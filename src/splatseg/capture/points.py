@@ -1,10 +1,9 @@
 """The points that training starts from: read from a PLY file, or sampled where the cameras look."""
 
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +12,13 @@ from numpy.lib.recfunctions import unstructured_to_structured
 
 from splatseg.errors import SplatsegError
 from splatseg.geometry.camera import Camera
+from splatseg.ply_header import (
+    ASCII,
+    BYTE_ORDERS,
+    InvalidPlyHeader,
+    PlyHeader,
+    read_ply_header,
+)
 
 GRAY = 128  # the color of a point that has none
 
@@ -26,14 +32,6 @@ NEAR_QUANTILE = 0.02  # of the depths of the points in view: the very nearest ma
 NEAR_FRACTION = 0.5  # of that depth: surfaces without points may be nearer than those with
 MIN_SEEN_POINTS = 50  # fewer tell nothing
 MAX_NEAR_POINTS = 100_000  # asked of each camera: 500 photos and a million points take 20 s else
-
-PLY_BYTE_ORDERS = {"ascii": "=", "binary_little_endian": "<", "binary_big_endian": ">"}
-PLY_TYPES = {
-    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1",
-    "short": "i2", "int16": "i2", "ushort": "u2", "uint16": "u2",
-    "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4",
-    "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
-}  # fmt: skip
 
 
 class Points(NamedTuple):
@@ -54,7 +52,8 @@ NO_POINTS = Points(np.zeros((0, 3)), np.zeros((0, 3), np.uint8))
 def read_ply(path: Path) -> Points:
     """The vertices of an ascii or binary PLY; gray where it has no red, green and blue."""
     try:
-        rows = _read_vertices(path.read_bytes())
+        with open(path, "rb") as file:
+            rows = _read_vertices(file)
         xyz = np.column_stack([rows[name] for name in "xyz"]).astype(np.float64)
         return Points(xyz, _colors(rows))
     except (OSError, ValueError) as error:
@@ -116,36 +115,27 @@ def _sees(camera: Camera, xyz: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n
     return camera.project(torch.from_numpy(xyz), near=0.0).is_inside.numpy()
 
 
-def _read_vertices(data: bytes) -> Shaped[np.ndarray, " n"]:
+def _read_vertices(file: BinaryIO) -> Shaped[np.ndarray, " n"]:
     """The `vertex` element as a structured array."""
-    header_end = re.search(rb"^end_header\r?\n", data, re.MULTILINE)
-    if not data.startswith(b"ply") or header_end is None:
-        raise ValueError("it has no PLY header")
-    byte_order, count, properties = _parse_header(data[: header_end.start()].decode("ascii"))
-    dtype = np.dtype([(name, byte_order + kind) for name, kind in properties])
-    body = data[header_end.end() :]
-    if byte_order == PLY_BYTE_ORDERS["ascii"]:
-        numbers = np.array(body.split()[: count * len(properties)], dtype=np.float64)
-        return unstructured_to_structured(numbers.reshape(count, len(properties)), dtype)
-    return np.frombuffer(body, dtype, count)
-
-
-def _parse_header(header: str) -> tuple[str, int, list[tuple[str, str]]]:
-    """Byte order, number of vertices, and the vertices' properties as (name, type)."""
-    byte_order, elements, properties = "", [], []
-    for line in header.splitlines():
-        match line.split():
-            case ["format", form, _] if form in PLY_BYTE_ORDERS:
-                byte_order = PLY_BYTE_ORDERS[form]
-            case ["element", name, count]:
-                elements.append((name, int(count)))
-            case ["property", kind, name] if len(elements) == 1 and kind in PLY_TYPES:
-                properties.append((name, PLY_TYPES[kind]))
-            case ["property", *_] if len(elements) == 1:
-                raise ValueError(f"`{line}` is not a single number")
-    if not byte_order or not elements or elements[0][0] != "vertex":
+    try:
+        header = read_ply_header(file)
+    except InvalidPlyHeader as error:
+        raise ValueError(f"it {error}") from error
+    if header.format not in (ASCII, *BYTE_ORDERS) or not _begins_with_vertices(header):
         raise ValueError("its header gives no format, or another element than vertex first")
-    return byte_order, elements[0][1], properties
+    vertex = header.elements[0]
+    for name in vertex.lists:
+        raise ValueError(f"`property {vertex.properties[name]} {name}` is not a single number")
+    dtype = vertex.dtype(BYTE_ORDERS.get(header.format, "="))
+    if header.format == ASCII:
+        size = len(vertex.properties)
+        numbers = np.array(file.read().split()[: vertex.count * size], dtype=np.float64)
+        return unstructured_to_structured(numbers.reshape(vertex.count, size), dtype)
+    return np.frombuffer(file.read(), dtype, vertex.count)
+
+
+def _begins_with_vertices(header: PlyHeader) -> bool:
+    return bool(header.elements) and header.elements[0].name == "vertex"
 
 
 def _colors(rows: Shaped[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3"]:

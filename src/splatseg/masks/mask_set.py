@@ -55,10 +55,19 @@ class MaskSet:
 
 
 def open_masks(capture_root: Path, name: str | None, frames: Sequence[str]) -> MaskSet:
-    """Find the mask set `name` of a capture, or the only one it has when `name` is None.
+    """Find a mask set of a capture. No mask is read yet.
 
     Files of frames that the capture does not know are left out and logged as a warning; frames
-    without a file are counted in the log. A set that matches no frame at all is refused.
+    without a file are counted in the log.
+
+    Args:
+        capture_root: the folder of the capture, with `masks/`.
+        name: of the set, a folder in `masks/`; None for the only one that there is.
+        frames: names of the capture's frames.
+
+    Raises:
+        SplatsegError: there is no such set, or none or several where none is named; none of its
+            files is of a frame; or a frame has two.
     """
     root = _choose_set(capture_root / "masks", name)
     found = _mask_files(root)

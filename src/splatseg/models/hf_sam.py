@@ -2,7 +2,7 @@
 
 SAM 1, 2 and 3, each in the class that answers points and boxes: checkpoints of the whole SAM 2 and
 3, which also follow objects in videos, are read as far as that class goes. transformers' own
-processors of SAM 2 and 3 need torchvision, so the photo is laid on the square here.
+processors of SAM 2 and 3 need torchvision, so the photo is resized and padded to the square here.
 """
 
 import re
@@ -100,19 +100,19 @@ class HfSegmenter:
         self._decoder = None if family.is_squashed else _mask_decoder(self._model)
         self._device = device
         side = self._model.config.prompt_encoder_config.image_size
-        self._canvas = InputTransform(side, family.is_squashed)
+        self._input_transform = InputTransform(side, family.is_squashed)
 
     @torch.inference_mode()
     def encode(self, photo: UInt8[np.ndarray, "h w 3"]) -> EncodedPhoto:
         """See `Segmenter`."""
-        image = (self._canvas.resize(photo) - self._mean) / self._deviation
-        planes = np.ascontiguousarray(self._canvas.pad(image).transpose(2, 0, 1))
+        image = (self._input_transform.resize(photo) - self._mean) / self._deviation
+        planes = np.ascontiguousarray(self._input_transform.pad(image).transpose(2, 0, 1))
         embeddings = self._model.get_image_embeddings(self._tensor(planes))
         content = _Content(_logit_side(embeddings), embeddings)
         if self._decoder is not None:
             content = content._replace(image=self._decoder.encode_image(embeddings[0]))
         height, width = photo.shape[:2]
-        return self._canvas.encoded(height, width, content.logit_side, content)
+        return self._input_transform.encoded(height, width, content.logit_side, content)
 
     @torch.inference_mode()
     def predict(
@@ -125,7 +125,7 @@ class HfSegmenter:
         levels: bool = True,
     ) -> Prediction:
         """See `Segmenter`."""
-        answer = self._ask if self._decoder is None else self._draw
+        answer = self._run_model if self._decoder is None else self._run_decoder
         parts = []
         for start in range(0, len(points), PROMPTS_AT_ONCE):
             some = slice(start, start + PROMPTS_AT_ONCE)
@@ -137,7 +137,7 @@ class HfSegmenter:
         )
         return Prediction(logits, predicted_iou)
 
-    def _draw(
+    def _run_decoder(
         self,
         photo: EncodedPhoto,
         points: Float32[np.ndarray, "n p 2"],
@@ -147,13 +147,13 @@ class HfSegmenter:
     ) -> Answer:
         """SAM 1's masks, by our own decoder."""
         assert self._decoder is not None
-        stride = self._canvas.side / photo.content.logit_side
+        stride = self._input_transform.side / photo.content.logit_side
         prompt = prompt_tokens(photo, points, labels, boxes, stride)
         (coords,), (labels_of_all,) = (self._tensor(part) for part in prompt)
         size = self._size(photo)
-        return self._decoder.draw(photo.content.image, coords, labels_of_all, levels, size)
+        return self._decoder.predict_masks(photo.content.image, coords, labels_of_all, levels, size)
 
-    def _ask(
+    def _run_model(
         self,
         photo: EncodedPhoto,
         points: Float32[np.ndarray, "n p 2"],
@@ -162,7 +162,7 @@ class HfSegmenter:
         levels: bool,
     ) -> Answer:
         """The model's masks, by its own decoder."""
-        stride = self._canvas.side / photo.content.logit_side
+        stride = self._input_transform.side / photo.content.logit_side
         prompt: dict[str, Tensor] = {}
         if points.shape[1] > 0:
             prompt["input_points"] = self._tensor(prompt_coords(photo, points, stride))
@@ -182,7 +182,9 @@ class HfSegmenter:
 
     def _size(self, photo: EncodedPhoto) -> tuple[int, int]:
         """Rows and columns of the logits on the photo."""
-        return self._canvas.logits_covered(photo.height, photo.width, photo.content.logit_side)
+        return self._input_transform.logits_covered(
+            photo.height, photo.width, photo.content.logit_side
+        )
 
 
 def fetch(model: str) -> Path:

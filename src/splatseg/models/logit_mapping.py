@@ -104,8 +104,8 @@ def on_image(
 ) -> Bool[np.ndarray, "n h w"]:
     """Where logits that cover an image are positive, at the image's size."""
     shape = encoded.height, encoded.width
-    placing = LogitMapping(Window(0, 0, encoded.width, encoded.height), encoded, shape, shape)
-    return placing.masks(logits.astype(np.float16))
+    mapping = LogitMapping(Window(0, 0, encoded.width, encoded.height), encoded, shape, shape)
+    return mapping.masks(logits.astype(np.float16))
 
 
 def _centers(
@@ -125,8 +125,8 @@ def _interpolated(
     y = (y - np.float32(0.5)).clip(0, len(grid) - 1)
     above = y.astype(np.int64)
     below = (above + 1).clip(max=len(grid) - 1)
-    share = (y - above).astype(np.float32)[:, None]
-    return grid[above] * (1 - share) + grid[below] * share
+    fraction = (y - above).astype(np.float32)[:, None]
+    return grid[above] * (1 - fraction) + grid[below] * fraction
 
 
 def _extent(

@@ -7,7 +7,7 @@ What Meta's code computes, in another order; the results differ by rounding only
 - Later they are never formed. There are about 7 tokens but 4096 cells, so instead of projecting
   every cell x, the few vectors that meet it are projected: q·(W x) = (Wᵀ q)·x, and a mean of
   projected cells is the projection of their mean.
-- Only the masks and the rows that are asked for are drawn.
+- Only the masks and the rows that are asked for are computed.
 
 Shapes: n prompts, t tokens each (those of the outputs, then points), s cells of the image by rows,
 c channels, h heads of d channels, k masks. Weights have the names of Meta's checkpoints, without
@@ -87,7 +87,7 @@ class MaskDecoder:
             queries.transpose(1, 2).contiguous(),
         )
 
-    def draw(
+    def predict_masks(
         self,
         image: Image,
         coords: Float[Tensor, "n p 2"],
@@ -111,7 +111,7 @@ class MaskDecoder:
         ]
         rows, columns = (-(-length // LOGITS_PER_CELL) for length in size)
         grid = cells.unflatten(1, (image.side, image.side))[:, :rows, :columns]
-        return self._paint(grid, torch.stack(hyper, dim=1))[..., : size[0], : size[1]], quality
+        return self._upscale(grid, torch.stack(hyper, dim=1))[..., : size[0], : size[1]], quality
 
     def _prompt_tokens(
         self, coords: Float[Tensor, "n p 2"], labels: Int[Tensor, "n p"], side: int
@@ -220,7 +220,7 @@ class MaskDecoder:
         hidden = self._linear(f"{block}.mlp.lin1", tokens).relu()
         return self._norm(f"{block}.norm3", tokens + self._linear(f"{block}.mlp.lin2", hidden))
 
-    def _paint(
+    def _upscale(
         self, cells: Float[Tensor, "n rows columns c"], masks: Float[Tensor, "n k e"]
     ) -> Float[Tensor, "n k y x"]:
         """Cells enlarged four times and compared with what each mask looks for."""

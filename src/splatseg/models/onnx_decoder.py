@@ -30,7 +30,7 @@ SAME = 1e-3  # of the logits' deviation: rounding makes 1e-5
 EMBEDDING_DEVIATION = 0.3  # about a real embedding's
 
 Embeddings = dict[str, np.ndarray]
-Drawn = tuple[Float[np.ndarray, "n k rows columns"], Float[np.ndarray, "n k"]]
+MaskLogits = tuple[Float[np.ndarray, "n k rows columns"], Float[np.ndarray, "n k"]]
 
 
 class GraphDecoder:
@@ -46,24 +46,24 @@ class GraphDecoder:
         """The photo as it is kept between prompts, from what the encoder made of it."""
         return embeddings
 
-    def draw(
+    def predict_masks(
         self,
         image: Embeddings,
         coords: Float32[np.ndarray, "n t 2"],
         labels: Int[np.ndarray, "n t"],
         levels: bool,
         size: tuple[int, int],
-    ) -> Drawn:
+    ) -> MaskLogits:
         """Logits, as many rows and columns as `size` has, and predicted qualities."""
-        logits, quality = self.draw_all(image, coords, labels)
+        logits, quality = self.predict_all_masks(image, coords, labels)
         return _choose(logits[:, :, : size[0], : size[1]], quality, levels)
 
-    def draw_all(
+    def predict_all_masks(
         self,
         image: Embeddings,
         coords: Float32[np.ndarray, "n t 2"],
         labels: Int[np.ndarray, "n t"],
-    ) -> Drawn:
+    ) -> MaskLogits:
         """Whole maps of logits, and qualities, of all masks that the graph gives."""
         side = logit_side(image.values())
         optional: dict[str, np.ndarray] = {}
@@ -111,16 +111,16 @@ class QuickDecoder:
         return self._decoder.encode_image(torch.from_numpy(embedding[0]).float())
 
     @torch.inference_mode()
-    def draw(
+    def predict_masks(
         self,
         image: Image,
         coords: Float32[np.ndarray, "n t 2"],
         labels: Int[np.ndarray, "n t"],
         levels: bool,
         size: tuple[int, int],
-    ) -> Drawn:
+    ) -> MaskLogits:
         """See `GraphDecoder`."""
-        logits, quality = self._decoder.draw(
+        logits, quality = self._decoder.predict_masks(
             image, torch.from_numpy(coords), torch.from_numpy(labels), levels, size
         )
         return logits.numpy(), quality.numpy()
@@ -146,11 +146,13 @@ def quick_decoder(decoder: GraphDecoder, embedding: str) -> QuickDecoder | None:
     try:
         quick = QuickDecoder(MaskDecoder(weights), decoder.graph, tuple(shape))
         image = quick.encode_image(embeddings)
-        levels, single = (quick.draw(image, *prompt, kind, (side, side)) for kind in (True, False))
+        levels, single = (
+            quick.predict_masks(image, *prompt, kind, (side, side)) for kind in (True, False)
+        )
     except (KeyError, RuntimeError):  # weights are missing, or have the shapes of another decoder
         return None
     found = [np.concatenate(pair, axis=1)[0] for pair in zip(levels, single, strict=True)]
-    expected, quality = decoder.draw_all(embeddings, *prompt)
+    expected, quality = decoder.predict_all_masks(embeddings, *prompt)
     for mask, score in zip(expected[0], quality[0], strict=True):
         differs = np.abs(found[0] - mask).max(axis=(1, 2)) / mask.std()
         if not np.maximum(differs, np.abs(found[1] - score)).min() <= SAME:
@@ -176,7 +178,7 @@ def _name_of_logits(graph: Graph) -> str:
     )
 
 
-def _choose(logits: np.ndarray, quality: np.ndarray, levels: bool) -> Drawn:
+def _choose(logits: np.ndarray, quality: np.ndarray, levels: bool) -> MaskLogits:
     """The masks to return of those that a graph gave: the levels, or the one that is right."""
     if logits.shape[1] > LEVELS:
         kept = slice(1, None) if levels else slice(0, 1)

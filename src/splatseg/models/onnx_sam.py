@@ -63,7 +63,7 @@ class OnnxSegmenter:
         self._encoder, graph = _find_pair(folder)
         self._embeddings = _match_embeddings(self._encoder, graph)
         self._is_sam2 = len(self._embeddings) > 1
-        self._canvas = InputTransform(_side(self._encoder), self._is_sam2)
+        self._input_transform = InputTransform(_side(self._encoder), self._is_sam2)
         self._decoder = _decoder(graph, list(self._embeddings))
 
     def encode(self, photo: UInt8[np.ndarray, "h w 3"]) -> EncodedPhoto:
@@ -75,7 +75,7 @@ class OnnxSegmenter:
         side = logit_side(outputs)
         content = _Content(side, self._decoder.encode_image(embeddings))
         height, width = photo.shape[:2]
-        return self._canvas.encoded(height, width, side, content)
+        return self._input_transform.encoded(height, width, side, content)
 
     def predict(
         self,
@@ -91,10 +91,12 @@ class OnnxSegmenter:
         if self._is_sam2 and boxes is None:  # the graph adds the point for that
             coords, labels = coords[:, :-1], labels[:, :-1]
         side, image = photo.content
-        size = self._canvas.logits_covered(photo.height, photo.width, side)
+        size = self._input_transform.logits_covered(photo.height, photo.width, side)
         step = self._decoder.prompts_at_once
         parts = [
-            self._decoder.draw(image, coords[i : i + step], labels[i : i + step], levels, size)
+            self._decoder.predict_masks(
+                image, coords[i : i + step], labels[i : i + step], levels, size
+            )
             for i in range(0, len(coords), step)
         ]
         logits, predicted_iou = zip(*parts, strict=True)
@@ -105,11 +107,11 @@ class OnnxSegmenter:
 
     def _encoder_input(self, photo: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
         (name,) = self._encoder.inputs
-        shape, image = self._encoder.shape(name), self._canvas.resize(photo)
+        shape, image = self._encoder.shape(name), self._input_transform.resize(photo)
         if len(shape) == 4 and self._encoder.dtype(name) != np.uint8:
             image = (image - IMAGENET_MEAN) / IMAGENET_DEVIATION
         if len(shape) == 4 or isinstance(shape[0], int):
-            image = self._canvas.pad(image)
+            image = self._input_transform.pad(image)
         if shape[-1] != 3:
             image = image.transpose(2, 0, 1)
         return image[None] if len(shape) == 4 else image

@@ -31,7 +31,9 @@ class Sam3:
         self.min_score = min_score
         self._tokenizer = load_tokenizer(folder, "CLIPTokenizerFast")
         self._model = load_model(folder, "Sam3Model").to(device)
-        self._canvas = InputTransform(self._model.config.vision_config.image_size, is_squashed=True)
+        self._input_transform = InputTransform(
+            self._model.config.vision_config.image_size, is_squashed=True
+        )
         self._device = device
 
     @torch.inference_mode()
@@ -41,7 +43,7 @@ class Sam3:
         """See `Detector`."""
         max_tokens = self._model.config.text_config.max_position_embeddings
         words = [tokens(self._tokenizer, [plain(prompt)], max_tokens) for prompt in prompts]
-        pixels = (self._canvas.resize(image).astype(np.float32) - MIDDLE) / MIDDLE
+        pixels = (self._input_transform.resize(image).astype(np.float32) - MIDDLE) / MIDDLE
         planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
         seen = self._model.get_vision_features(planes.to(self._device))
         answers = []
@@ -63,7 +65,7 @@ class Sam3:
         shares = answer.pred_boxes[0].cpu().numpy()[kept]
         boxes = clipped(shares * (width, height, width, height), width, height)
         logits = answer.pred_masks[0].cpu().numpy()[kept]
-        encoded = self._canvas.encoded(height, width, logits.shape[-1], None)
+        encoded = self._input_transform.encoded(height, width, logits.shape[-1], None)
         return [
             Detection(box, float(score), prompt, mask)
             for box, score, mask in zip(boxes, scores[kept], on_image(encoded, logits), strict=True)

@@ -10,8 +10,7 @@ at least.
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +23,7 @@ from torch import Tensor
 from splatseg.errors import SplatsegError
 from splatseg.files import cannot_read, replacing_file
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.ply_header import BYTE_ORDERS, InvalidPlyHeader, PlyElement, read_ply_header
 
 MEANS = ("x", "y", "z")
 NORMALS = ("nx", "ny", "nz")
@@ -34,14 +34,7 @@ QUATS = ("rot_0", "rot_1", "rot_2", "rot_3")
 SH_REST_COUNTS = (0, 9, 24, 45)  # of f_rest at SH degrees 0 to 3: 3 ((degree + 1)² - 1)
 
 FORMAT = "binary_little_endian"
-MAX_HEADER_LINE = 4096  # bytes: a file that is no PLY may hold no end of line for gigabytes
-SCALAR_TYPES = {
-    **{"char": "<i1", "int8": "<i1", "uchar": "<u1", "uint8": "<u1"},
-    **{"short": "<i2", "int16": "<i2", "ushort": "<u2", "uint16": "<u2"},
-    **{"int": "<i4", "int32": "<i4", "uint": "<u4", "uint32": "<u4"},
-    **{"float": "<f4", "float32": "<f4", "double": "<f8", "float64": "<f8"},
-}
-LIST_TYPE = "O"  # of a property with a list in each row: such rows have no one size
+BYTE_ORDER = BYTE_ORDERS[FORMAT]
 
 
 def write_ply(path: Path, gaussians: Gaussians) -> None:
@@ -76,7 +69,7 @@ def read_ply(path: Path | str) -> Gaussians:
     try:
         with open(path, "rb") as file:
             vertex = _find_gaussians(path, file)
-            rows = np.fromfile(file, vertex.dtype, vertex.count)
+            rows = np.fromfile(file, vertex.dtype(BYTE_ORDER), vertex.count)
     except OSError as error:
         raise cannot_read(path, error) from error
     dc = _columns(rows, SH_DC)
@@ -94,93 +87,57 @@ def read_ply(path: Path | str) -> Gaussians:
     return gaussians
 
 
-@dataclass(frozen=True)
-class _Element:
-    """One element of a PLY header: its name, rows, and properties with their numpy types."""
-
-    name: str
-    count: int
-    properties: dict[str, str]
-
-    @property
-    def dtype(self) -> np.dtype:
-        return np.dtype(list(self.properties.items()))
-
-    @property
-    def size(self) -> int:
-        return self.count * self.dtype.itemsize
-
-
 def _header(count: int, names: Sequence[str]) -> bytes:
     properties = [f"property float {name}" for name in names]
     lines = ["ply", f"format {FORMAT} 1.0", f"element vertex {count}", *properties, "end_header"]
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _find_gaussians(path: Path, file: BinaryIO) -> _Element:
+def _find_gaussians(path: Path, file: BinaryIO) -> PlyElement:
     """Read the header, and leave `file` at the first Gaussian."""
-    elements = _read_header(path, file)
+    elements = _read_elements(path, file)
     names = [element.name for element in elements]
     if "vertex" not in names:
         raise SplatsegError(f"{path} has no element vertex, which holds the Gaussians of a PLY")
     before, vertex = elements[: names.index("vertex")], elements[names.index("vertex")]
     for element in (*before, vertex):
-        if LIST_TYPE in element.properties.values():
+        if element.lists:
             raise SplatsegError(
                 f"{path} has a list in element {element.name}",
                 expected="scalars up to the Gaussians",
             )
     _refuse_no_gaussians(path, vertex)
-    start = file.tell() + sum(element.size for element in before)
+    start = file.tell() + sum(map(_size, before))
     found = max(0, os.fstat(file.fileno()).st_size - start)
-    if found < vertex.size:
+    if found < _size(vertex):
         raise SplatsegError(
-            f"{path} is cut short: {vertex.count} Gaussians take {vertex.size} bytes, found {found}"
+            f"{path} is cut short: {vertex.count} Gaussians take {_size(vertex)} bytes, "
+            f"found {found}"
         )
     file.seek(start)
     return vertex
 
 
-def _read_header(path: Path, file: BinaryIO) -> list[_Element]:
+def _read_elements(path: Path, file: BinaryIO) -> list[PlyElement]:
     """The elements of the header; `file` is left behind it."""
-    if file.readline(MAX_HEADER_LINE).rstrip() != b"ply":
-        raise SplatsegError(f"{path} is not a PLY file: its first line is not 'ply'")
-    elements: list[_Element] = []
-    for number, line in enumerate(_header_lines(path, file), start=2):
-        match line.split():
-            case ["comment" | "obj_info", *_]:
-                pass
-            case ["format", kind, *_] if kind != FORMAT:
-                raise SplatsegError(
-                    f"{path} is a PLY in the format {kind}",
-                    remedy=f"only {FORMAT} is read",
-                )
-            case ["format", _, "1.0"]:
-                pass
-            case ["element", name, count] if count.isdecimal():
-                elements.append(_Element(name, int(count), {}))
-            case ["property", "list", _, _, name] if elements:
-                elements[-1].properties[name] = LIST_TYPE
-            case ["property", kind, name] if (
-                elements and kind in SCALAR_TYPES and name not in elements[-1].properties
-            ):
-                elements[-1].properties[name] = SCALAR_TYPES[kind]
-            case _:
-                raise SplatsegError(
-                    f"{path} is not a sound PLY: line {number} of its header is {line.strip()!r}"
-                )
-    return elements
+    try:
+        header = read_ply_header(file)
+    except InvalidPlyHeader as error:
+        raise SplatsegError(f"{path} {error}") from error
+    if header.format != FORMAT:
+        raise SplatsegError(
+            f"{path} is a PLY in the format {header.format or 'none'}",
+            remedy=f"only {FORMAT} is read",
+        )
+    return header.elements
 
 
-def _header_lines(path: Path, file: BinaryIO) -> Iterator[str]:
-    """The lines between `ply` and `end_header`."""
-    while (line := file.readline(MAX_HEADER_LINE)).strip() != b"end_header":
-        if not line.endswith(b"\n"):
-            raise SplatsegError(f"{path} is cut short or not a PLY: its header has no end_header")
-        yield line.decode("latin-1")
+def _size(element: PlyElement) -> int:
+    """Bytes that the rows of an element take."""
+    return element.count * element.dtype(BYTE_ORDER).itemsize
 
 
-def _refuse_no_gaussians(path: Path, vertex: _Element) -> None:
+def _refuse_no_gaussians(path: Path, vertex: PlyElement) -> None:
     """Refuse an element that is not a set of Gaussians, or an empty one."""
     required = (*MEANS, *SH_DC, *OPACITY, *LOG_SCALES, *QUATS)
     rest = _sh_rest(_sh_rest_count(vertex))
@@ -202,7 +159,7 @@ def _refuse_no_gaussians(path: Path, vertex: _Element) -> None:
         )
 
 
-def _sh_rest_count(vertex: _Element) -> int:
+def _sh_rest_count(vertex: PlyElement) -> int:
     return sum(name.startswith("f_rest_") for name in vertex.properties)
 
 

@@ -123,7 +123,16 @@ class Scene:
 
 
 def save_scene(folder: Path | str, scene: Scene) -> None:
-    """Write `scene` to `folder`, in place of the scene that may be there."""
+    """Write `scene` to `folder`, whole or not at all, in place of the scene that may be there.
+
+    Args:
+        folder: is made if need be; other files in it stay.
+        scene: features are stored in half precision.
+
+    Raises:
+        SplatsegError: it holds no Gaussian, NaN or infinity; labels are not one a Gaussian; or the
+            folder cannot be written. The scene that was there is then unchanged.
+    """
     folder, count = Path(folder), len(scene.gaussians)
     with _saving(folder) as staging:
         write_ply(staging / PLY, scene.gaussians)
@@ -148,7 +157,15 @@ def save_scene(folder: Path | str, scene: Scene) -> None:
 
 
 def load_scene(folder: Path | str) -> Scene:
-    """Read the scene in `folder`, its tensors on the CPU."""
+    """Read the scene in `folder`.
+
+    Returns:
+        The scene with its tensors on the CPU, features and those of finer levels in float32.
+
+    Raises:
+        SplatsegError: `folder` is no scene, or a file of it is missing, damaged, or not the one
+            that was saved.
+    """
     folder = Path(folder)
     manifest = _read_manifest(folder)
     for name in (PLY, FEATURES, *manifest.files):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from builders.mask_files import omniseg3d, patches
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,30 +13,9 @@ from splatseg.masks.formats.omniseg3d import masks_of_patches
 repeatable = settings(derandomize=True, deadline=None, max_examples=60)
 
 
-def arrays_of(masks):
-    """What run_sam.py keeps of masks: unique columns, and how many masks each two share."""
-    columns, indices = np.unique(masks.reshape(len(masks), -1), axis=1, return_inverse=True)
-    correlation = (columns.astype(int).T @ columns).astype(np.uint8)
-    return {
-        "indices": indices.reshape(masks.shape[1:]).astype(np.int16),
-        "correlation": correlation,
-    }
-
-
-def write(path, masks):
-    np.savez_compressed(path, **arrays_of(masks))
-
-
-def test_masks_come_back(tmp_path, photos, masks, as_set):
-    write(tmp_path / "0001.npz", masks)
-    [(frame, segments)] = read_masks(tmp_path, photos)
-    assert frame == "cam0/0001"
-    assert len(segments) == 3 and as_set(segments) == as_set(masks)
-
-
 def test_masks_that_cover_every_pixel_come_back(tmp_path, photos, masks, as_set):
     masks = np.concatenate([masks, ~masks.any(axis=0)[None]])
-    write(tmp_path / "0001.npz", masks)
+    omniseg3d(tmp_path, masks)
     [(_, segments)] = read_masks(tmp_path, photos)
     assert len(segments) == 4 and as_set(segments) == as_set(masks)
 
@@ -48,7 +28,7 @@ def test_neighbors_that_share_a_sliver_stay_apart(tmp_path, photos, as_set):
     masks[2, :, 3:6] = True
     for count in (3, 2):
         chosen = masks[-count:]
-        write(tmp_path / "0001.npz", chosen)
+        omniseg3d(tmp_path, chosen)
         [(_, segments)] = read_masks(tmp_path, photos)
         assert len(segments) == count and as_set(segments) == as_set(chosen)
 
@@ -77,18 +57,10 @@ def nested_masks(draw):
 @repeatable
 @given(nested_masks())
 def test_nested_masks_come_back_exactly(masks):
-    arrays = arrays_of(masks)
+    arrays = patches(masks)
     found = masks_of_patches(arrays["correlation"])[:, arrays["indices"]]
     assert {mask.tobytes() for mask in found} == {mask.tobytes() for mask in masks}
     assert len(found) == len({mask.tobytes() for mask in masks})
-
-
-def test_no_masks_at_all(tmp_path, photos):
-    np.savez(
-        tmp_path / "0001.npz", indices=np.zeros((6, 8), int), correlation=np.zeros((1, 1), int)
-    )
-    [(_, segments)] = read_masks(tmp_path, photos)
-    assert (len(segments), segments.width, segments.height) == (0, 8, 6)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +80,7 @@ def test_no_masks_at_all(tmp_path, photos):
     ],
 )
 def test_other_arrays_are_refused_by_name(tmp_path, photos, masks, changes, reason):
-    np.savez(tmp_path / "0001.npz", **(arrays_of(masks) | changes))
+    np.savez(tmp_path / "0001.npz", **(patches(masks) | changes))
     with pytest.raises(SplatsegError, match=rf"0001\.npz is not OmniSeg3D's: {reason}"):
         list(read_masks(tmp_path, photos))
 
@@ -126,19 +98,8 @@ def test_objects_are_not_unpickled(tmp_path, photos):
         list(read_masks(tmp_path, photos))
 
 
-def test_a_truncated_npz_is_refused(tmp_path, photos, masks):
-    path = tmp_path / "0001.npz"
-    write(path, masks)
-    whole = path.read_bytes()
-    for length in (0, 30, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:length])
-        with pytest.raises(SplatsegError, match=r"0001\.npz cannot be read as numpy's"):
-            list(read_masks(tmp_path, photos))
-
-
 def test_a_damaged_npz_is_refused(tmp_path, photos, masks):
-    path = tmp_path / "0001.npz"
-    write(path, masks)
+    path = omniseg3d(tmp_path, masks)
     damaged = bytearray(path.read_bytes())
     damaged[60:90] = bytes(30)
     path.write_bytes(damaged)

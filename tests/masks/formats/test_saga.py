@@ -6,38 +6,25 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from builders.mask_files import saga
 
 from splatseg.errors import SplatsegError
 from splatseg.masks.formats import Photo, read_masks
 
 
-def save(path, content, **options):
-    path.parent.mkdir(exist_ok=True)
-    torch.save(content, path, **options)
-
-
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float32, torch.float16])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_each_layer_is_a_segment(tmp_path, photos, masks, dtype, zipped):
-    save(
-        tmp_path / "sam_masks/0001.pt",
-        torch.from_numpy(masks).to(dtype),
-        _use_new_zipfile_serialization=zipped,
-    )
+    content = torch.from_numpy(masks).to(dtype)
+    saga(tmp_path / "sam_masks", content, _use_new_zipfile_serialization=zipped)
     [(frame, segments)] = read_masks(tmp_path / "sam_masks", photos)
     assert frame == "cam0/0001" and np.array_equal(segments.masks(), masks)
     assert np.isnan(segments.stability_score).all()
 
 
 def test_the_name_ends_at_the_first_dot(tmp_path, photos, masks):
-    save(tmp_path / "IMG.pt", torch.from_numpy(masks))
+    saga(tmp_path, masks, "IMG.pt")
     assert [frame for frame, _ in read_masks(tmp_path, photos)] == ["cam1/IMG.3"]
-
-
-def test_a_photo_without_masks(tmp_path, photos):
-    save(tmp_path / "0001.pt", torch.zeros(0, 6, 8, dtype=torch.bool))
-    [(_, segments)] = read_masks(tmp_path, photos)
-    assert (len(segments), segments.width, segments.height) == (0, 8, 6)
 
 
 @pytest.mark.parametrize("size", [(400, 300), (3000, 4000)])
@@ -48,7 +35,7 @@ def test_squashed_masks_are_stretched_back(tmp_path, caplog, size):
     def ellipse(rows, columns):
         return (((rows[:, None] - 0.4) / 0.3) ** 2 + ((columns - 0.6) / 0.2) ** 2) < 1
 
-    save(tmp_path / "0001.pt", torch.from_numpy(ellipse(rows, columns)[None]).float())
+    saga(tmp_path, torch.from_numpy(ellipse(rows, columns)[None]).float())
     [(_, segments)] = read_masks(tmp_path, {"0001": Photo("0001.jpg", size)})
     width, height = segments.width, segments.height
     assert (width, height) == tuple(side / max(1, max(size) / 1000) for side in size)
@@ -59,7 +46,7 @@ def test_squashed_masks_are_stretched_back(tmp_path, caplog, size):
 
 
 def test_a_square_photos_masks_of_200_pixels_stay(tmp_path, caplog):
-    save(tmp_path / "0001.pt", torch.ones(1, 200, 200))
+    saga(tmp_path, torch.ones(1, 200, 200))
     [(_, segments)] = read_masks(tmp_path, {"0001": Photo("0001.jpg", (800, 800))})
     assert (segments.width, segments.height) == (200, 200)
     assert "squashed" not in caplog.text
@@ -81,19 +68,9 @@ def test_a_square_photos_masks_of_200_pixels_stay(tmp_path, caplog):
     ],
 )
 def test_other_content_is_refused_by_name(tmp_path, photos, content, reason):
-    save(tmp_path / "0001.pt", content)
+    saga(tmp_path, content)
     with pytest.raises(SplatsegError, match=rf"0001\.pt .*{reason}"):
         list(read_masks(tmp_path, photos))
-
-
-def test_a_truncated_tensor_is_refused(tmp_path, photos, masks):
-    path = tmp_path / "0001.pt"
-    save(path, torch.from_numpy(masks))
-    whole = path.read_bytes()
-    for length in (0, 3, 40, len(whole) // 2, len(whole) - 30):
-        path.write_bytes(whole[:length])
-        with pytest.raises(SplatsegError, match=r"0001\.pt cannot be read as a tensor"):
-            list(read_masks(tmp_path, photos))
 
 
 class Trap:

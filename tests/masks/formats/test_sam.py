@@ -4,50 +4,18 @@ import json
 
 import numpy as np
 import pytest
+from builders.mask_files import QUALITIES, SAM_HEADER, sam_folder, sam_list
 from PIL import Image
 
 from splatseg.errors import SplatsegError
-from splatseg.masks import Segments, rle, write_segments
 from splatseg.masks.formats import read_masks
-
-HEADER = (
-    "id,area,bbox_x0,bbox_y0,bbox_w,bbox_h,point_input_x,point_input_y,predicted_iou,"
-    "stability_score,crop_box_x0,crop_box_y0,crop_box_w,crop_box_h"
-)
-QUALITIES = [(0.91, 0.97), (1.02, 0.95), (0.88, 0.99)]
-
-
-def write_folder(folder, masks):
-    """As scripts/amg.py does: no line end after the last row."""
-    folder.mkdir(parents=True)
-    rows = [HEADER]
-    for index, (mask, (iou, stability)) in enumerate(zip(masks, QUALITIES, strict=True)):
-        Image.fromarray(mask.astype(np.uint8) * 255).save(folder / f"{index}.png")
-        rows.append(f"{index},{mask.sum()},1,2,3,4,5.5,6.5,{iou},{stability},0,0,8,6")
-    (folder / "metadata.csv").write_text("\n".join(rows))
-
-
-def records(masks):
-    """As --convert-to-rle writes them."""
-    return [
-        {
-            "segmentation": {"size": [*mask.shape], "counts": rle.encode(mask).decode()},
-            "area": int(mask.sum()),
-            "bbox": [0, 0, 1, 1],
-            "predicted_iou": iou,
-            "point_coords": [[1.5, 2.5]],
-            "stability_score": stability,
-            "crop_box": [0, 0, 8, 6],
-        }
-        for mask, (iou, stability) in zip(masks, QUALITIES, strict=True)
-    ]
 
 
 @pytest.mark.parametrize("folder", ["0001", "cam0/0001"])
 def test_a_folder_a_photo(tmp_path, photos, masks, folder):
     photos.pop("cam1/IMG.3")
-    write_folder(tmp_path / folder, masks)
-    write_folder(tmp_path / "0002", masks[::-1])
+    sam_folder(tmp_path, masks, folder)
+    sam_folder(tmp_path, masks[::-1], "0002")
     Image.new("RGB", (8, 6)).save(tmp_path / "0002/0matting.png")  # forks put more beside them
     found = dict(read_masks(tmp_path, photos))
     assert list(found) == ["cam0/0001", "cam0/0002"]
@@ -59,48 +27,35 @@ def test_a_folder_a_photo(tmp_path, photos, masks, folder):
 
 
 def test_the_folder_of_one_photo(tmp_path, photos, masks):
-    write_folder(tmp_path / "0002", masks)
+    sam_folder(tmp_path, masks, "0002")
     [(frame, segments)] = read_masks(tmp_path / "0002", photos)
     assert frame == "cam0/0002" and np.array_equal(segments.masks(), masks)
 
 
-def test_a_photo_in_which_sam_found_nothing(tmp_path, photos):
-    (tmp_path / "0001").mkdir()
-    (tmp_path / "0001/metadata.csv").write_text(HEADER)
-    (tmp_path / "0002.json").write_text("[]")
-    found = dict(read_masks(tmp_path, photos, "sam"))
-    assert [(len(s), s.width, s.height) for s in found.values()] == [(0, 8, 6)] * 2
-
-
 @pytest.mark.parametrize("indent", [None, 1])
 def test_a_list_of_run_lengths_a_photo(tmp_path, photos, masks, indent):
-    (tmp_path / "0001.json").write_text(json.dumps(records(masks), indent=indent))
+    path = sam_list(tmp_path, masks)
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=indent))
     [(frame, segments)] = read_masks(tmp_path, photos)
     assert frame == "cam0/0001" and np.array_equal(segments.masks(), masks)
     assert segments.predicted_iou.tolist() == [iou for iou, _ in QUALITIES]
     assert segments.stability_score.tolist() == [stability for _, stability in QUALITIES]
 
 
-def test_sa1b_is_read_as_it_is(tmp_path, photos, masks):
-    write_segments(tmp_path / "cam0/0001.json", Segments.from_masks(masks), "0001.jpg")
-    [(frame, segments)] = read_masks(tmp_path, photos)
-    assert frame == "cam0/0001" and np.array_equal(segments.masks(), masks)
-
-
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
         ("id,area\n0,3", "no id, predicted_iou and stability_score in row 1 of 1"),
-        (f"{HEADER}\n0,12,1,2,3,4,5.5,6.5,0.9", "in row 1 of 1; .* perhaps it is half written"),
-        (f"{HEADER}\n../x,12,1,2,3,4,5,6,0.9,0.9,0,0,8,6", "no id"),
-        (f"{HEADER}\n0,12,1,2,3,4,5,6,high,0.9,0,0,8,6", "no id"),
-        (f"{HEADER}\n0,12,1,2,3,4,5,6,nan,0.9,0,0,8,6", "no id"),
-        (f"{HEADER}\n9,12,1,2,3,4,5,6,0.9,0.9,0,0,8,6", r"9\.png cannot be read as PNG"),
+        (f"{SAM_HEADER}\n0,12,1,2,3,4,5.5,6.5,0.9", "in row 1 of 1; .* perhaps it is half written"),
+        (f"{SAM_HEADER}\n../x,12,1,2,3,4,5,6,0.9,0.9,0,0,8,6", "no id"),
+        (f"{SAM_HEADER}\n0,12,1,2,3,4,5,6,high,0.9,0,0,8,6", "no id"),
+        (f"{SAM_HEADER}\n0,12,1,2,3,4,5,6,nan,0.9,0,0,8,6", "no id"),
+        (f"{SAM_HEADER}\n9,12,1,2,3,4,5,6,0.9,0.9,0,0,8,6", r"9\.png cannot be read as PNG"),
         (b"\xff\xfe\x00", "not a table of masks"),
     ],
 )
 def test_a_broken_table_is_refused(tmp_path, photos, masks, table, reason):
-    write_folder(tmp_path / "0001", masks)
+    sam_folder(tmp_path, masks)
     path = tmp_path / "0001/metadata.csv"
     path.write_bytes(table if isinstance(table, bytes) else table.encode())
     with pytest.raises(SplatsegError, match=reason) as error:
@@ -109,16 +64,16 @@ def test_a_broken_table_is_refused(tmp_path, photos, masks, table, reason):
 
 
 def test_masks_of_two_sizes_in_one_folder_are_refused(tmp_path, photos, masks):
-    write_folder(tmp_path / "0001", masks)
+    sam_folder(tmp_path, masks)
     Image.new("L", (16, 12)).save(tmp_path / "0001/1.png")
     with pytest.raises(SplatsegError, match=r"1\.png is 16x12 but the masks before it are 8x6"):
         list(read_masks(tmp_path, photos))
 
 
 def test_too_many_rows_are_refused(tmp_path, photos, masks):
-    write_folder(tmp_path / "0001", masks)
+    sam_folder(tmp_path, masks)
     row = "0,12,1,2,3,4,5,6,0.9,0.9,0,0,8,6\n"
-    (tmp_path / "0001/metadata.csv").write_text(f"{HEADER}\n{row * 65536}")
+    (tmp_path / "0001/metadata.csv").write_text(f"{SAM_HEADER}\n{row * 65536}")
     with pytest.raises(SplatsegError, match=r"metadata\.csv holds 65536 masks"):
         list(read_masks(tmp_path, photos))
 
@@ -149,11 +104,3 @@ def test_another_json_is_refused_by_name(tmp_path, photos, data, reason):
     (tmp_path / "0001.json").write_text(json.dumps(data))
     with pytest.raises(SplatsegError, match=rf"0001\.json does not hold SAM's masks .*{reason}"):
         list(read_masks(tmp_path, photos, "sam"))
-
-
-def test_a_half_written_json_is_refused(tmp_path, photos, masks):
-    whole = json.dumps(records(masks))
-    for length in (0, 1, 60, len(whole) - 1):
-        (tmp_path / "0001.json").write_text(whole[:length])
-        with pytest.raises(SplatsegError, match=r"0001\.json is not valid JSON .* half written"):
-            list(read_masks(tmp_path, photos, "sam"))

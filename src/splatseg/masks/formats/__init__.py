@@ -53,10 +53,22 @@ def recognize(source: Path) -> str:
 
 
 def read_masks(source: Path, frames: Mapping[str, Photo], format: str | None = None) -> MaskImport:
-    """The masks in `source`, by frame; the format is recognized unless it is named.
+    """The masks that another tool made, by frame.
 
-    Nothing is decoded before the result is iterated over. Masks without a photo are logged; that
-    no mask has one is an error.
+    Nothing is decoded before the result is iterated over. Masks without a photo are logged.
+
+    Args:
+        source: the file or folder with the masks.
+        frames: by frame, the photo and its size in pixels.
+        format: a key of `FORMATS`; by default the one that the files are in.
+
+    Returns:
+        Frames and their segments, read one at a time while it is iterated over.
+
+    Raises:
+        SplatsegError: `source` does not exist, is of no known format or of several, or no mask in
+            it belongs to a photo. While it is iterated over: a file is damaged, or its masks have
+            not the photo's proportions.
     """
     name = recognize(source) if format is None else format
     if name not in FORMATS:

@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Bool
 from scipy import ndimage
 
-# A hole or a speck is smaller than this share of the photo (an eighth of a square degree, say, of a
-# phone's view) and than this share of the mask: a marker's cap is no speck.
+# A hole or a speck is smaller than this fraction of the photo (an eighth of a square degree, say,
+# of a phone's view) and than this fraction of the mask: a marker's cap is no speck.
 SPECK_OF_PHOTO = 3e-4
 SPECK_OF_MASK = 0.1
-# What lies along an edge of the photo and is thinner than this share of its shorter side is a
+# What lies along an edge of the photo and is thinner than this fraction of its shorter side is a
 # sliver, of something that the photo does not show.
 SLIVER_FRACTION = 0.012
 

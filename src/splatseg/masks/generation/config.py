@@ -37,7 +37,7 @@ class GenerationConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise SplatsegError(
                     f"{name} is {getattr(self, name)}",
-                    expected="a share, 0 to 1",
+                    expected="a fraction, 0 to 1",
                 )
 
     @property

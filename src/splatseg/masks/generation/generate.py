@@ -83,27 +83,27 @@ def _in_window(
     """What the segmenter finds in one window; `sure` is counted up where it is sure."""
     cut = photo[window.y : window.y + window.height, window.x : window.x + window.width]
     encoded = segmenter.encode(np.ascontiguousarray(cut))
-    placing = LogitMapping(window, encoded, photo.shape[:2], sure.shape)
-    candidates = [no_candidates(placing.logits_shape)]
+    mapping = LogitMapping(window, encoded, photo.shape[:2], sure.shape)
+    candidates = [no_candidates(mapping.logits_shape)]
     asked = 0
     for points in _portions(grid_rounds(window.width, window.height, grid)):
         if config.adaptive:
-            points = points[placing.looked_up(sure, points) < SURE_TIMES]
+            points = points[mapping.looked_up(sure, points) < SURE_TIMES]
         new = _ask(segmenter, encoded, config, points[:, None], None, asked)
         asked += len(points)
         if config.adaptive and new:
             for mask in _finest_sure(concatenated(new)):
-                placing.count(sure, mask)
+                mapping.count(sure, mask)
         candidates += new
         if sum(map(len, candidates)) > MAX_CANDIDATES:
-            candidates = [_chosen(candidates, placing, config)]
-    kept = _chosen(candidates, placing, config)
+            candidates = [_chosen(candidates, mapping, config)]
+    kept = _chosen(candidates, mapping, config)
     if config.boxes:
-        boxes = placing.boxes(kept.masks)
+        boxes = mapping.boxes(kept.masks)
         no_points = np.zeros((len(boxes), 0, 2), dtype=np.float32)
         again = _ask(segmenter, encoded, config, no_points, boxes, asked)
-        kept = _chosen([kept, *again], placing, config)
-    masks = placing.masks(kept.logits)
+        kept = _chosen([kept, *again], mapping, config)
+    masks = mapping.masks(kept.logits)
     for index, mask in enumerate(masks):
         masks[index] = tidied(mask)
     whole = np.array([not is_sliver(mask) for mask in masks], dtype=bool)
@@ -143,10 +143,10 @@ def _ask(
     return parts
 
 
-def _chosen(parts: list[Candidates], placing: LogitMapping, config: GenerationConfig) -> Candidates:
+def _chosen(parts: list[Candidates], mapping: LogitMapping, config: GenerationConfig) -> Candidates:
     """The best of the candidates that agree, without those that the window's border cuts."""
     candidates = concatenated(parts)
-    candidates = candidates[~placing.is_cut(candidates.masks)]
+    candidates = candidates[~mapping.is_cut(candidates.masks)]
     return candidates[without_duplicates(candidates.masks, candidates.score, config.max_iou)]
 
 

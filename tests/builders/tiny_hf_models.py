@@ -1,4 +1,4 @@
-"""Tiny random detectors in folders as the hub has them, and an image."""
+"""Tiny random detectors and segmenters in folders as the hub has them, and an image."""
 
 import json
 
@@ -11,7 +11,8 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 MERGES = ["r e", "re d</w>", "m u", "mu g</w>"]
 SIZE = (75, 100)
 CELLS = 8
-SAM_3_SIDE = 14 * CELLS
+SIDE, SAM_3_SIDE = 128, 14 * CELLS
+PYRAMID = [[k * CELLS, k * CELLS] for k in (4, 2, 1)]
 PART = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
 
 
@@ -105,7 +106,7 @@ def sam_3_parts(folder):
         "model_type": "sam3_vision_model",
         "backbone_config": backbone,
         "fpn_hidden_size": 32,
-        "backbone_feature_sizes": [[k * CELLS, k * CELLS] for k in (4, 2, 1)],
+        "backbone_feature_sizes": PYRAMID,
     }
     return {
         "vision_config": vision,
@@ -128,32 +129,90 @@ def sam_3_video(transformers, folder):
     if not hasattr(transformers, "Sam3VideoModel"):
         pytest.skip("this version of transformers has no SAM 3")
     parts = sam_3_parts(folder)
-    tracker = {
-        "model_type": "sam3_tracker_video",
-        "vision_config": parts["vision_config"],
-        "prompt_encoder_config": {
-            "hidden_size": 32,
-            "image_size": SAM_3_SIDE,
-            "mask_input_channels": 4,
-        },
-        "mask_decoder_config": {
-            "hidden_size": 32,
-            "mlp_dim": 16,
-            "num_attention_heads": 2,
-            "iou_head_hidden_dim": 16,
-        },
-        "image_size": SAM_3_SIDE,
-        "memory_attention_hidden_size": 32,
-        "memory_attention_rope_feat_sizes": [CELLS, CELLS],
-        "memory_encoder_hidden_size": 32,
-        "memory_encoder_output_channels": 8,
-        "memory_fuser_embed_dim": 32,
-        "mask_downsampler_embed_dim": 32,
-    }
+    tracker = sam_parts(32, SAM_3_SIDE) | memory(32) | {"model_type": "sam3_tracker_video"}
+    tracker |= {"vision_config": parts["vision_config"], "image_size": SAM_3_SIDE}
     config = transformers.Sam3VideoConfig(
         detector_config=parts | {"model_type": "sam3"}, tracker_config=tracker
     )
     return transformers.Sam3VideoModel(config)
+
+
+def sam_parts(width, side):
+    """The parts for prompts and masks of a SAM."""
+    prompt = {"hidden_size": width, "image_size": side, "mask_input_channels": 4}
+    heads = {"mlp_dim": 16, "num_attention_heads": 2, "iou_head_hidden_dim": 16}
+    return {
+        "prompt_encoder_config": prompt,
+        "mask_decoder_config": heads | {"hidden_size": width},
+    }
+
+
+def memory(width):
+    """What the models of videos have besides."""
+    return {
+        "memory_attention_hidden_size": width,
+        "memory_attention_feed_forward_hidden_size": width,
+        "memory_attention_rope_feat_sizes": [CELLS, CELLS],
+        "memory_encoder_hidden_size": width,
+        "memory_encoder_output_channels": 8,
+        "memory_fuser_embed_dim": width,
+        "mask_downsampler_embed_dim": width,
+    }
+
+
+def sam_1(transformers, folder):
+    vision = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": SIDE,
+        "output_channels": 16,
+        "window_size": 4,
+        "global_attn_indexes": [1],
+        "mlp_dim": 32,
+        "num_pos_feats": 8,
+    }
+    parts = sam_parts(16, SIDE)
+    parts["prompt_encoder_config"]["image_embedding_size"] = CELLS
+    return transformers.SamModel(transformers.SamConfig(vision_config=vision, **parts))
+
+
+def sam_2_parts():
+    backbone = {
+        "model_type": "sam2_hiera_det_model",
+        "hidden_size": 8,
+        "image_size": [SIDE, SIDE],
+        "blocks_per_stage": [1, 1, 2, 1],
+        "embed_dim_per_stage": [8, 16, 32, 64],
+        "num_attention_heads_per_stage": [1, 1, 2, 2],
+        "window_size_per_stage": [4, 2, 4, 2],
+        "global_attention_blocks": [3],
+        "window_positional_embedding_background_size": [4, 4],
+    }
+    vision = {
+        "model_type": "sam2_vision_model",
+        "backbone_config": backbone,
+        "backbone_channel_list": [64, 32, 16, 8],
+        "backbone_feature_sizes": PYRAMID,
+        "fpn_hidden_size": 16,
+    }
+    return {"vision_config": vision} | sam_parts(16, SIDE)
+
+
+def sam_2(transformers, folder):
+    return transformers.Sam2Model(transformers.Sam2Config(**sam_2_parts()))
+
+
+def sam_2_video(transformers, folder):
+    config = transformers.Sam2VideoConfig(image_size=SIDE, **sam_2_parts(), **memory(16))
+    return transformers.Sam2VideoModel(config)
+
+
+def sam_3_tracker(transformers, folder):
+    if not hasattr(transformers, "Sam3TrackerModel"):
+        pytest.skip("this version of transformers has no SAM 3")
+    parts = {"vision_config": sam_3_parts(folder)["vision_config"]} | sam_parts(32, SAM_3_SIDE)
+    return transformers.Sam3TrackerModel(transformers.Sam3TrackerConfig(**parts))
 
 
 MODELS = {
@@ -161,16 +220,26 @@ MODELS = {
     "owlv2": owlv2,
     "sam3": sam_3,
     "sam3_video": sam_3_video,
+    "sam_1": sam_1,
+    "sam_2": sam_2,
+    "sam_2_video": sam_2_video,
+    "sam_3_tracker": sam_3_tracker,
 }
+SEGMENTERS = ("sam_1", "sam_2", "sam_3_tracker")
 
 
-def randomize(model):
+def build(transformers, kind, folder):
+    """A model of that kind; its tokenizer and settings are written to `folder`."""
+    return randomize(MODELS[kind](transformers, folder), 0.7 if kind in SEGMENTERS else 0.3)
+
+
+def randomize(model, deviation=0.3):
     """Weights large enough that every part of the model shows in the result."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.normal_(std=0.3, generator=generator)
-    return model
+            parameter.normal_(std=deviation, generator=generator)
+    return model.eval()
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +251,7 @@ def folders(tmp_path_factory):
     def folder(kind):
         if kind not in made:
             path = tmp_path_factory.mktemp("detectors") / kind
-            randomize(MODELS[kind](transformers, path)).save_pretrained(path)
+            build(transformers, kind, path).save_pretrained(path)
             made[kind] = path
         return made[kind]
 
