@@ -27,7 +27,7 @@ from splatseg.images import RGB, to_uint8
 from splatseg.masks import open_masks
 from splatseg.render import render
 from splatseg.scene import load_scene
-from splatseg.segmentation import PointPrompt, query_features, select_gaussians
+from splatseg.segmentation import Picker, PointPrompt
 from splatseg.training.views import TrainingViews
 from splatseg.viz.montages import montage
 from splatseg.viz.pictures import mark
@@ -74,8 +74,8 @@ def draw(options: argparse.Namespace) -> RGB:
         for object_id in options.objects:
             query = wanted[object_id]
             click = PointPrompt(query.frame, query.x, query.y)
-            asked = query_features(gaussians, capture.train, [click])
-            selected = select_gaussians(gaussians, capture.train, asked, by="features")
+            picker = Picker(replace(made, gaussians=gaussians))
+            selected = picker.select_by_own_features(picker.queries([click]))
             rows[object_id].append(selected_picture(gaussians, selected, frames[query.frame]))
     return np.asarray(montage(list(rows.values()), ["clicked", *COLUMNS], CELL))
 

@@ -41,8 +41,8 @@ from splatseg.masks import read_label_map
 from splatseg.render import ProjectedGaussians, project, render
 from splatseg.scene import load_scene
 from splatseg.scene.photos import photo_or_render
-from splatseg.segmentation.picking import vote_fractions
 from splatseg.segmentation.selection import SELECTED
+from splatseg.segmentation.votes import vote_fractions
 from splatseg.viz.edits import hatched, views_of
 from splatseg.viz.montages import captioned_montage
 

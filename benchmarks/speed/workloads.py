@@ -26,7 +26,7 @@ from splatseg.render import ProjectedGaussians, native, project, rasterize
 from splatseg.render.reference import MAX_ALPHA, MIN_ALPHA, extents
 from splatseg.scene import load_scene
 from splatseg.segmentation.config import THRESHOLD
-from splatseg.segmentation.feature_maps import view_similarity
+from splatseg.segmentation.feature_maps import feature_map, similarity_map
 from splatseg.training.density import morton_order
 from splatseg.training.step import GEOMETRY
 
@@ -427,13 +427,13 @@ def sampled_stages(w: Workload) -> list[Stage]:
 
 
 def mask_stage(w: Workload) -> Stage:
-    """The mask of a picked object in one view, as `segmentation/picking.py` does it."""
+    """The mask of a picked object in one view, as `segmentation/picker.py` does it."""
     channels = w.gaussians.features.shape[1]
     queries = F.normalize(w.gaussians.features[:1], dim=1)
 
     def run() -> Tensor:
         view = project(w.gaussians, w.camera)
-        return view_similarity(w.gaussians, view, queries) >= THRESHOLD
+        return similarity_map(feature_map(w.gaussians, view), queries) >= THRESHOLD
 
     parts = (project_forward_work(w), binning_work(w), blend_forward_work(w, channels))
     return Stage("*one object mask*", run, (*parts, similarity_work(w, channels)))

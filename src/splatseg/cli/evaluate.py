@@ -31,6 +31,7 @@ from splatseg.viz.montages import captioned_montage
 from splatseg.viz.pictures import HIGHLIGHT
 from splatseg.viz.segments import paint_segments
 from splatseg.workflows.device import choose_device
+from splatseg.workflows.grounding import make_grounder
 
 HEADLINES = ("miou", "mbiou", "biou2", "outside", "pq", "sq", "rq", "psnr", "ssim")
 SECONDARY = {
@@ -120,15 +121,15 @@ class Evaluate:
     def _grounder(self, scene: Scene, device: torch.device) -> Grounder | None:
         """What finds prompts; None where no flag says."""
         if self.grounding is not None:
-            if self.finding.is_given:
+            if self.finding != GroundingFlags():
                 raise SplatsegError(
                     "--grounding has the masks of what was found already, so no flag for a "
                     "detector or its boxes goes with it"
                 )
             return Grounder(MaskFolder(self.grounding))
-        if not self.finding.is_given:
+        if self.finding == GroundingFlags():
             return None
-        return self.finding.grounder(self.finding.finder(scene, device), device)
+        return make_grounder(scene, self.finding.options, device)
 
 
 def grounding_montage(image: RGB, found: Mapping[str, Grounding]) -> AnyRGB:

@@ -1,16 +1,11 @@
-"""Flags for what finds prompts, and what they make."""
+"""Flags for what finds the object that words mean."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from splatseg.errors import SplatsegError
-from splatseg.evaluation.views import photo_sizes
-from splatseg.models.detectors import DEFAULT_DETECTOR, load_detector
-from splatseg.models.segmenters import load_segmenter
-from splatseg.scene import Scene
-from splatseg.text import BoxFile, BoxSource, DetectorSource, Grounder
+if TYPE_CHECKING:
+    from splatseg.workflows.grounding import GroundingOptions
 
 
 @dataclass(frozen=True)
@@ -30,25 +25,8 @@ class GroundingFlags:
     default the box itself is asked for the thing that fills it best."""
 
     @property
-    def is_given(self) -> bool:
-        """Whether any of them is."""
-        return self != GroundingFlags()
+    def options(self) -> "GroundingOptions":
+        """As workflows take them."""
+        from splatseg.workflows.grounding import GroundingOptions
 
-    def finder(self, scene: Scene, device: torch.device) -> BoxSource:
-        """A file of boxes, else the detector: the default one if none is named."""
-        if self.boxes is not None and (self.detector or self.min_score is not None):
-            raise SplatsegError(
-                "--boxes are what a detector found, so --detector and --min-score do "
-                "not go with it",
-                remedy="leave them or --boxes away",
-            )
-        if self.boxes is not None:
-            return BoxFile(self.boxes, photo_sizes(scene.frames))
-        model = self.detector or DEFAULT_DETECTOR
-        return DetectorSource(load_detector(model, device=device, min_score=self.min_score))
-
-    def grounder(self, finder: BoxSource, device: torch.device) -> Grounder:
-        """The finder with the segmenter, if one is named."""
-        if self.sam is None:
-            return Grounder(finder)
-        return Grounder(finder, load_segmenter(self.sam, device=device))
+        return GroundingOptions(self.detector, self.boxes, self.min_score, self.sam)

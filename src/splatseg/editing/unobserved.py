@@ -18,8 +18,8 @@ from splatseg.geometry.gaussians import Gaussians
 from splatseg.progress import SILENT, Progress, tracked
 from splatseg.render import ProjectedGaussians, project, rasterize
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
-from splatseg.segmentation.picking import MIN_VOTE_FRACTION, vote_fractions
-from splatseg.segmentation.selection import weights_margin
+from splatseg.segmentation.selection import SELECTED, weights_margin
+from splatseg.segmentation.votes import vote_fractions
 
 DEPTH_SIDE = 512  # pixels, the longer side of the depth maps that are kept of all training views
 TOLERANCE = 0.01  # of a depth: about the error of blended depths
@@ -90,7 +90,7 @@ def find_unobserved(
 
     votes = vote_fractions(after, frames, 1, unobserved)[:, 0]
     fraction = sum(int(mask.sum()) for mask in masks.values()) / max(covered, 1)
-    return UnobservedRegions(masks, fraction, votes > MIN_VOTE_FRACTION)
+    return UnobservedRegions(masks, fraction, votes >= SELECTED)
 
 
 def _unobserved_pixels(

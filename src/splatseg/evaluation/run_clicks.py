@@ -1,8 +1,9 @@
 """Running the protocols that click: masks in test views, and Gaussians."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,14 +28,10 @@ from splatseg.render import project
 from splatseg.render.labels import backproject_labels, label_image
 from splatseg.scene import Scene
 from splatseg.segmentation import (
+    Picker,
     PointPrompt,
-    Selection3D,
-    feature_map,
-    on_photo,
-    query_features,
-    select_objects,
-    similarity_map,
 )
+from splatseg.segmentation.selection import SELECTED, Queries
 
 
 def run_clicks(
@@ -48,18 +45,17 @@ def run_clicks(
     test = {frame.name: frame for frame in frames_of(scene, is_test=True)}
     truth = load_truth(root, photo_sizes(test.values()))
     queries = _queries(scene, root, protocol, truth)
-    features = {query: _feature(scene, query, query_radius) for query in queries}
+    picker = Picker(scene)
+    features = {query: _feature(picker, query, query_radius) for query in queries}
 
     def predict(name: str, asked: Sequence[Query]) -> Iterator[Float[np.ndarray, "h w"] | None]:
         frame, shape = test[name], truth.maps[name].shape
-        rendered = feature_map(scene.gaussians, project(scene.gaussians, frame.camera))
         for query in asked:
             feature = features[query]
             if feature is None:
                 yield None
             else:
-                similarity = similarity_map(rendered, feature).cpu().numpy()
-                yield on_photo(similarity, lens_at(frame, shape))
+                yield picker.similarity(feature, replace(frame, lens=lens_at(frame, shape)))
 
     scores = score_clicks(queries, truth, predict)
     on_worst(worst_cases(scores))
@@ -67,9 +63,9 @@ def run_clicks(
 
 
 def run_click3d(
-    scene: Scene, root: Path, query_radius: int, by: Selection3D = "votes"
+    scene: Scene, root: Path, query_radius: int, by: Literal["votes", "features"] = "votes"
 ) -> dict[str, Any]:
-    """The report of which Gaussians the clicks of `click` select; see `select_objects` on `by`."""
+    """The report of which Gaussians the clicks of `click` select: exactly, or as the paper does."""
     gaussians, training = scene.gaussians, frames_of(scene, is_test=False)
     sizes = photo_sizes(training)
     truth = load_truth(root, sizes)
@@ -82,9 +78,14 @@ def run_click3d(
     )
 
     queries = click_queries(truth, sizes)
-    features = {query: _feature(scene, query, query_radius) for query in queries}
+    picker = Picker(scene)
+    features = {query: _feature(picker, query, query_radius) for query in queries}
     asked = {query: feature for query, feature in features.items() if feature is not None}
-    selected = select_objects(gaussians, training, list(asked.values()), by=by).cpu()
+    if by == "votes":
+        selected = (picker.exact_weights(list(asked.values())) >= SELECTED).cpu()
+    else:
+        own = [picker.select_by_own_features(queries) for queries in asked.values()]
+        selected = torch.stack(own, dim=1).cpu()
     selections = dict(zip(asked, selected.unbind(dim=1), strict=True))
     nothing = torch.zeros(len(gaussians), dtype=torch.bool)
     scores = score_selections(queries, lifted, lambda query: selections.get(query, nothing))
@@ -147,12 +148,10 @@ def _queries(scene: Scene, root: Path, protocol: ClickProtocol, truth: Truth) ->
     return ask(training, sizes)
 
 
-def _feature(scene: Scene, query: Query, radius: int) -> Float[Tensor, "1 f"] | None:
+def _feature(picker: Picker, query: Query, radius: int) -> Queries | None:
     """The clicked feature; None where the click hits nothing, which scores 0."""
     click = PointPrompt(query.frame, query.x, query.y)
     try:
-        return query_features(scene.gaussians, scene.frames, [click], radius)
+        return picker.queries([click], radius=radius)
     except SplatsegError:
-        if scene.gaussians.features.shape[1] == 0:
-            raise
         return None

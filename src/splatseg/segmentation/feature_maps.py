@@ -70,27 +70,6 @@ def view_aggregated_features(
     return F.normalize(total, dim=1)
 
 
-def view_similarity(
-    gaussians: Gaussians, view: ProjectedGaussians, queries: Float[Tensor, "q f"]
-) -> Float[Tensor, "h w"]:
-    """`similarity_map` of a view, without making the normalized map."""
-    return view_similarities(gaussians, view, [queries])[0]
-
-
-def view_similarities(
-    gaussians: Gaussians, view: ProjectedGaussians, objects: Sequence[Float[Tensor, "_ f"]]
-) -> Float[Tensor, "k h w"]:
-    """The same for several objects, each given by its queries, from one rendering."""
-    with torch.no_grad():
-        rendered = rasterize(view, gaussians.features)
-        lengths, covered = _lengths(rendered.image), rendered.alpha >= MIN_COVERAGE
-        similarities = lengths.new_empty(len(objects), *lengths.shape)
-        for similarity, queries in zip(similarities, objects, strict=True):
-            cosine = _largest_product(rendered.image, queries) / lengths
-            similarity.copy_(torch.where(covered, cosine, -1.0))
-    return similarities
-
-
 def similarity_map(features: FeatureMap, queries: Float[Tensor, "q f"]) -> Float[Tensor, "h w"]:
     """The largest cosine of each pixel with the unit `queries`; -1 on background."""
     return torch.where(features.covered, _largest_product(features.features, queries), -1.0)

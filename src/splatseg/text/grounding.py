@@ -38,7 +38,7 @@ class BoxSource(Protocol):
 
 @dataclass(frozen=True)
 class DetectorSource:
-    """A detector as a finder: it looks at the image."""
+    """A detector as a source of boxes: it looks at the image."""
 
     detector: Detector
 
@@ -50,7 +50,7 @@ class DetectorSource:
     def find(
         self, frame: str, image: UInt8[np.ndarray, "h w 3"], prompts: Sequence[str]
     ) -> list[list[Detection]]:
-        """See `Finder`."""
+        """See `BoxSource.find`."""
         return self.detector.detect(image, prompts)
 
 
@@ -88,15 +88,15 @@ class GroundingVote:
 
 @dataclass(frozen=True)
 class Grounder:
-    """A finder, and a segmenter that draws masks in the boxes of one that has only boxes."""
+    """A source of boxes, and a segmenter that draws masks in those that have none."""
 
-    finder: BoxSource
+    source: BoxSource
     segmenter: Segmenter | None = None
 
     @property
     def name(self) -> str:
         """What records call it."""
-        return self.finder.name + (f", {self.segmenter.name}" if self.segmenter else "")
+        return self.source.name + (f", {self.segmenter.name}" if self.segmenter else "")
 
     def ground(
         self, frame: str, image: UInt8[np.ndarray, "h w 3"], prompts: Sequence[str]
@@ -105,7 +105,7 @@ class Grounder:
 
         A box that the segmenter sees nothing in stays a box.
         """
-        answers = zip(prompts, self.finder.find(frame, image, prompts), strict=True)
+        answers = zip(prompts, self.source.find(frame, image, prompts), strict=True)
         inside = {prompt: [one for one in found if one.has_area] for prompt, found in answers}
         found = {prompt: detections for prompt, detections in inside.items() if detections}
         best = [detections[0] for detections in found.values()]
@@ -134,15 +134,15 @@ def ground_in_views(
     reconstructed counts for nothing; a prompt without any other has an empty list.
     """
     answers: dict[str, list[Grounding]] = {prompt: [] for prompt in prompts}
-    things: dict[str, list[Tensor]] = {prompt: [] for prompt in prompts}
+    instances: dict[str, list[Tensor]] = {prompt: [] for prompt in prompts}
     for frame, image in images:
         for prompt, grounding in grounder.ground(frame, image, prompts).items():
             with suppress(NothingCovered):
                 queries = picker.queries([grounding.region], (), level, threshold)
-                things[prompt].append(queries.positive)
+                instances[prompt].append(queries.positive)
                 answers[prompt].append(grounding)
     return {
-        prompt: _voted(found, agreeing(things[prompt], [one.score for one in found], threshold))
+        prompt: _voted(found, agreeing(instances[prompt], [one.score for one in found], threshold))
         for prompt, found in answers.items()
     }
 
@@ -154,16 +154,16 @@ def _voted(found: Sequence[Grounding], agreed: Collection[int]) -> list[Groundin
 def agreeing(
     queries: Sequence[Float[Tensor, "_ f"]], scores: Sequence[float], threshold: float
 ) -> list[int]:
-    """Which of several answers mean the thing that most of them mean, by their scores.
+    """Which of several answers mean the object that most of them mean, by their scores.
 
-    `queries` are the unit features of the things that each answer holds. Two answers agree where
-    one of their things is alike by `threshold` (Eq. 6). The answer that those with the largest sum
+    `queries` are the unit features of the instances in each answer. Two answers agree where two of
+    their instances are similar by `threshold` (Eq. 6). The answer that those with the largest sum
     of scores agree with wins, the first of equals, and brings these with it.
     """
     if not queries:
         return []
-    alike = torch.tensor(
+    agree = torch.tensor(
         [[float((one @ other.T).max()) >= threshold for other in queries] for one in queries]
     )
-    support = alike.double() @ torch.tensor(scores, dtype=torch.float64)
-    return torch.nonzero(alike[support.argmax()]).flatten().tolist()
+    support = agree.double() @ torch.tensor(scores, dtype=torch.float64)
+    return torch.nonzero(agree[support.argmax()]).flatten().tolist()
