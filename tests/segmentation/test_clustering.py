@@ -21,13 +21,13 @@ from splatseg.segmentation.clustering import (
     EDGE_SIMILARITIES,
     EDGE_STEP,
     MIN_REGION_PIXELS,
-    SAME_OBJECT,
     find_prototypes,
-    merge_alike,
+    merge_similar,
     region_features,
     regions_between_edges,
     renumbered,
 )
+from splatseg.segmentation.config import THRESHOLD
 from splatseg.segmentation.feature_maps import MIN_COVERAGE
 
 MIN_CLUSTER_IOU = 0.9  # of a ball over all views; seeds 0 to 4 have 0.97 or more
@@ -71,16 +71,9 @@ def test_clusters_are_numbered_by_size(labels: torch.Tensor) -> None:
     assert torch.equal(sizes, sizes.sort(descending=True).values)
 
 
-def test_every_view_is_reported(trained: Scene) -> None:
-    calls: list[tuple[int, int]] = []
-    frames = trained.frames[:4]
-    cluster_gaussians(trained.gaussians, frames, lambda *call: calls.append(call))
-    assert calls == [(i, 4) for i in range(4)]
-
-
 def test_a_scene_without_features_has_no_clusters(trained: Scene) -> None:
     bare = dataclasses.replace(trained.gaussians, features=torch.zeros(len(trained.gaussians), 0))
-    with pytest.raises(SplatsegError, match="no segmentation features; train it with masks"):
+    with pytest.raises(SplatsegError, match="no segmentation features"):
         cluster_gaussians(bare, trained.frames)
 
 
@@ -169,10 +162,10 @@ def test_equal_regions_are_a_cluster_too() -> None:
 
 
 def test_prototypes_that_are_alike_are_merged() -> None:
-    """Two at a cosine above SAME_OBJECT, and one far from both."""
-    angle = math.acos((1 + SAME_OBJECT) / 2)
+    """Two at a cosine above THRESHOLD, and one far from both."""
+    angle = math.acos((1 + THRESHOLD) / 2)
     near = math.cos(angle) * axis(0) + math.sin(angle) * axis(1)
-    merged = merge_alike(torch.stack([axis(0), axis(2), near]))
+    merged = merge_similar(torch.stack([axis(0), axis(2), near]))
     assert len(merged) == 2
     middle = F.normalize(axis(0) + near, dim=0)
     assert (merged @ middle).max().item() == pytest.approx(1, abs=UNIT_TOLERANCE)
@@ -182,7 +175,7 @@ def test_prototypes_that_are_alike_are_merged() -> None:
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_prototypes_at_right_angles_stay(count: int) -> None:
     prototypes = torch.eye(4)[:count]
-    merged = merge_alike(prototypes)
+    merged = merge_similar(prototypes)
     assert merged.shape == prototypes.shape
     assert sorted(merged.argmax(dim=1).tolist()) == list(range(count))
 

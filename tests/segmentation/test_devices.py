@@ -3,20 +3,15 @@ is seen by making torch's default device `meta`, on which nothing can be compute
 CPU."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from splatseg.render import gsplat
+from splatseg.render import find_backend, gsplat
 from splatseg.scene import Scene
-from splatseg.segmentation import (
-    PointPrompt,
-    cluster_gaussians,
-    query_features,
-    render_labels,
-    select_gaussians,
-)
+from splatseg.segmentation import Picker, PointPrompt, cluster_gaussians, render_labels
 
 VIEWS = 2  # of the scene: plain torch is slow
 MIN_AGREEMENT = 0.99  # of Gaussians or pixels between two devices
@@ -27,8 +22,8 @@ Query = Callable[[Scene], Tensor]
 def pick(scene: Scene) -> Tensor:
     """The Gaussians of what shows in the middle of a photo."""
     click = PointPrompt(scene.frames[0].name, 48.5, 36.5)
-    queries = query_features(scene.gaussians, scene.frames, [click])
-    return select_gaussians(scene.gaussians, scene.frames[:VIEWS], queries)
+    few = replace(scene, frames=scene.frames[:VIEWS])
+    return Picker(few).pick([click], is_exact=True).selected
 
 
 def cluster(scene: Scene) -> Tensor:
@@ -46,7 +41,7 @@ def label_map(scene: Scene) -> Tensor:
 def test_no_tensor_is_made_elsewhere(
     query: Query, trained: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("splatseg.render.default_backend", lambda device: "reference")
+    monkeypatch.setattr("splatseg.render.default_backend", lambda device: find_backend("reference"))
     with torch.device("meta"):
         found = query(trained)
     assert found.device.type == "cpu" and bool(found.any())

@@ -1,4 +1,4 @@
-"""What regions mean, on feature maps made by hand: two things side by side, and background."""
+"""What prompts mean, on feature maps made by hand: two instances side by side, and background."""
 
 from dataclasses import replace
 
@@ -7,29 +7,28 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from splatseg.capture import Frame
 from splatseg.errors import SplatsegError
 from splatseg.segmentation import BoxPrompt, FeatureMap, MaskPrompt, ScribblePrompt
-from splatseg.segmentation.prompts import region_queries, things_in
+from splatseg.segmentation.grouping import group_similar
+from splatseg.segmentation.prompts import _neighborhood, instances_in, region_queries
+from splatseg.segmentation.views import ImagePlane
 
 AXES = torch.eye(16)
 SIZE = (40, 60)  # rows, columns
 
 
 @pytest.fixture
-def frame(trained) -> Frame:
-    """A frame whose photo is its working image."""
+def plane(trained) -> ImagePlane:
+    """A view whose photo is its undistorted image."""
     first = trained.frames[0]
     assert first.lens.is_pinhole
     size = {"width": SIZE[1], "height": SIZE[0]}
-    return replace(
-        first, lens=first.lens.resized(**size), camera=first.camera.resized(**size), name="view"
-    )
+    return ImagePlane("view", first.camera.resized(**size), first.lens.resized(**size))
 
 
 @pytest.fixture
 def features() -> FeatureMap:
-    """Thing 0 fills columns 10 to 29 of rows 10 to 29, thing 1 columns 30 to 39; 2 is around."""
+    """Instance 0 fills columns 10 to 29 of rows 10 to 29, 1 columns 30 to 39; 2 is around."""
     things = torch.full(SIZE, 2)
     things[10:30, 10:30] = 0
     things[10:30, 30:40] = 1
@@ -46,37 +45,35 @@ def meant(queries: torch.Tensor) -> list[int]:
     ("box", "thing"),
     [((10, 10, 30, 30), 0), ((30, 10, 40, 30), 1), ((8, 8, 33, 33), 0), ((0, 5, 60, 40), 2)],
 )
-def test_a_box_means_the_thing_that_fills_it(frame, features, box, thing) -> None:
-    assert meant(region_queries(BoxPrompt("view", *map(float, box)), frame, features)) == [thing]
+def test_a_box_means_the_thing_that_fills_it(plane, features, box, thing) -> None:
+    assert meant(region_queries(BoxPrompt("view", *map(float, box)), plane, features)) == [thing]
 
 
-def test_a_mask_means_all_that_it_holds_and_no_thing_that_it_grazes(frame, features) -> None:
-    mask = np.zeros(SIZE, dtype=bool)
-    mask[10:30, 10:42] = True  # both things, and a strip of what is around
-
-    assert meant(region_queries(MaskPrompt("view", mask), frame, features)) == [0, 1]
-
-
-def test_a_mask_of_a_piece_means_the_thing_it_is_a_piece_of(frame, features) -> None:
-    mask = np.zeros(SIZE, dtype=bool)
-    mask[12:16, 12:16] = True
-
-    assert meant(region_queries(MaskPrompt("view", mask), frame, features)) == [0]
-
-
-def test_a_mask_of_another_size_shows_the_whole_photo(frame, features) -> None:
-    mask = np.zeros((80, 120), dtype=bool)
-    mask[20:60, 60:80] = True
-
-    assert meant(region_queries(MaskPrompt("view", mask), frame, features)) == [1]
+@pytest.mark.parametrize(
+    ("place", "size", "meaning"),
+    [
+        (np.s_[10:30, 10:42], SIZE, [0, 1]),  # all that it holds, not what it grazes
+        (np.s_[12:16, 12:16], SIZE, [0]),  # a piece means the instance it is a piece of
+        (np.s_[20:60, 60:80], (80, 120), [1]),  # of another size it shows the whole photo
+    ],
+)
+def test_a_mask_means_what_it_holds(plane, features, place, size, meaning) -> None:
+    mask = np.zeros(size, dtype=bool)
+    mask[place] = True
+    assert meant(region_queries(MaskPrompt("view", mask), plane, features)) == meaning
+    alone = replace(plane, lens=None)  # a camera's own pixels
+    assert meant(region_queries(MaskPrompt("view", mask), alone, features)) == meaning
 
 
-def test_a_scribble_means_what_it_runs_over(frame, features) -> None:
-    over_both = ScribblePrompt("view", ((15.0, 20.0), (36.0, 20.0)))
-    on_one = ScribblePrompt("view", ((33.0, 15.0), (36.0, 20.0), (33.0, 25.0)))
-
-    assert meant(region_queries(over_both, frame, features)) == [0, 1]
-    assert meant(region_queries(on_one, frame, features)) == [1]
+@pytest.mark.parametrize(
+    ("points", "meaning"),
+    [
+        (((15.0, 20.0), (36.0, 20.0)), [0, 1]),
+        (((33.0, 15.0), (36.0, 20.0), (33.0, 25.0)), [1]),
+    ],
+)
+def test_a_scribble_means_what_it_runs_over(plane, features, points, meaning) -> None:
+    assert meant(region_queries(ScribblePrompt("view", points), plane, features)) == meaning
 
 
 @pytest.mark.parametrize(
@@ -88,27 +85,61 @@ def test_a_scribble_means_what_it_runs_over(frame, features) -> None:
     ],
     ids=lambda region: type(region).__name__.lower(),
 )
-def test_a_region_of_background_is_refused(frame, features, region) -> None:
+def test_a_region_of_background_is_refused(plane, features, region) -> None:
     with pytest.raises(SplatsegError, match="covers nothing that was reconstructed"):
-        region_queries(region, frame, features)
+        region_queries(region, plane, features)
 
 
-def test_a_box_within_a_pixel_is_that_pixel(frame, features) -> None:
-    assert meant(region_queries(BoxPrompt("view", 31.2, 15.2, 31.4, 15.4), frame, features)) == [1]
+def test_a_box_within_a_pixel_is_that_pixel(plane, features) -> None:
+    assert meant(region_queries(BoxPrompt("view", 31.2, 15.2, 31.4, 15.4), plane, features)) == [1]
 
 
-def test_a_box_with_its_edges_swapped_is_refused(frame, features) -> None:
+def test_a_box_with_its_edges_swapped_is_refused(plane, features) -> None:
     with pytest.raises(SplatsegError, match="is empty; expected the left, upper"):
-        region_queries(BoxPrompt("view", 30.0, 10.0, 10.0, 30.0), frame, features)
+        region_queries(BoxPrompt("view", 30.0, 10.0, 10.0, 30.0), plane, features)
 
 
 @pytest.mark.parametrize("counts", [(7,), (5, 3, 1), (1, 1), (4000, 1000)])
-def test_things_come_by_their_share_of_the_pixels(counts: tuple[int, ...]) -> None:
+def test_instances_come_by_their_fraction_of_the_pixels(counts: tuple[int, ...]) -> None:
     features = torch.cat([AXES[k].expand(count, 16) for k, count in enumerate(counts)])
     order = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))
 
-    things, shares = things_in(features[order])
+    found, fractions = instances_in(features[order])
 
     expected = torch.tensor(counts) / sum(counts)
-    torch.testing.assert_close(shares, expected, atol=0.05, rtol=0)  # of 2,000 samples
-    assert torch.equal(things, AXES[: len(counts)]) or counts == (1, 1)
+    torch.testing.assert_close(fractions, expected, atol=0.05, rtol=0)  # of 2,000 samples
+    assert torch.equal(found, AXES[: len(counts)]) or counts == (1, 1)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 1.0])
+def test_every_feature_is_in_one_group(threshold: float) -> None:
+    """Even where rounding makes a feature's cosine with itself less than the threshold."""
+    random = torch.randn(40, 16, generator=torch.Generator().manual_seed(0))
+    features = F.normalize(torch.cat([random, random[:5]]), dim=1)
+    groups = group_similar(features, threshold)
+    assert torch.equal(groups.sum(dim=0), torch.ones(45, dtype=torch.long))
+    assert groups.sum(dim=1).tolist() == sorted(groups.sum(dim=1).tolist(), reverse=True)
+    assert torch.equal(group_similar(features, threshold, most=2), groups[:2])
+    assert group_similar(features[:0], threshold).shape == (0, 0)
+
+
+def test_a_query_at_the_corner_takes_the_pixels_there_are(plane) -> None:
+    found = _neighborhood(torch.tensor([0, 0], dtype=torch.int32), 1, plane.camera)
+    assert found.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+
+
+@pytest.mark.parametrize(("x", "y"), [(60.0, 10.0), (10.0, 40.0), (-0.1, 10.0), (1e9, 1e9)])
+def test_a_point_outside_is_refused(plane, x: float, y: float) -> None:
+    with pytest.raises(SplatsegError, match="lies outside view, which is 60x40"):
+        plane.undistorted_pixel(x, y)
+    assert plane.undistorted_pixel(59.999, 39.999).tolist() == [59, 39]
+
+
+def test_a_point_in_the_border_that_undistorting_removes_is_refused(plane) -> None:
+    fisheye = replace(plane.lens, model="SIMPLE_RADIAL", params=(60.0, 30.0, 20.0, 0.4))
+    with pytest.raises(SplatsegError, match="in the border that undistorting the photo removes"):
+        replace(plane, lens=replace(fisheye, params=(60.0, 30.0, 20.0, -0.6))).undistorted_pixel(
+            0.5, 0.5
+        )
+    values = replace(plane, lens=fisheye).distort(torch.ones(SIZE))
+    assert values.shape == SIZE and values[20, 30] == 1

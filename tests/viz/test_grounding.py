@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from splatseg.models.detector import Detection
-from splatseg.viz.grounding import OTHERS
+from splatseg.viz.grounding import OTHERS, debug_picture
 from splatseg.viz.pictures import HIGHLIGHT
 
 SHAPE = (240, 320)

@@ -1,8 +1,8 @@
-"""What hangs together in space.
+"""Objects as connected components in space.
 
-Gaussians are linked to those of their nearest neighbors that they touch, or nearly. A thing is one
-linked body: two twins that features confuse are two. What is left over is close to the body of its
-thing, or floats.
+Gaussians are linked to those of their nearest neighbors that they touch, or nearly. A large
+component is an object: two duplicates that features confuse are two. A small component belongs to
+the object of its label that it is close to; else it is a floater.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,24 @@ from torch import Tensor
 
 from splatseg.geometry.gaussians import Gaussians
 
-FLOATER = -1  # the label of Gaussians away from all things
+FLOATER = -1  # the label of Gaussians away from all objects
 NEIGHBORS = 10
 REACH = 3.0  # spacings, between the edges of two linked Gaussians
-SPACING_RANK = 5  # the spacing of a thing is the median distance to the neighbor of this rank
-MIN_BODY = 0.1  # the share of its thing's footprint from which a body is a thing of its own
-MIN_GAUSSIANS = 50  # of a body; fewer that nothing is linked to float
-NEAR = 0.1  # of a body's diagonal: what is as near to it belongs to it all the same
+SPACING_RANK = 5  # the spacing of an object is the median distance to the neighbor of this rank
+MIN_COMPONENT = 0.1  # the fraction of its label's footprint that makes a component an object
+MIN_GAUSSIANS = 50  # of a component; fewer that nothing is linked to float
+NEAR = 0.1  # of an object's diagonal: a small component as near to it belongs to it
 
 
 def split_components(labels: Int[Tensor, " n"], gaussians: Gaussians) -> Int[Tensor, " n"]:
-    """`labels` with new ones for what is apart, and FLOATER; 0 stays, but for floaters."""
+    """`labels` with one for each connected component that is an object, and FLOATER.
+
+    Args:
+        labels: an object id for each Gaussian, from 1; 0 is none.
+
+    Returns:
+        The largest component of a label keeps it, others get new ids; 0 stays, but for floaters.
+    """
     if len(labels) <= NEIGHBORS:
         return labels
     before = labels.cpu().numpy()
@@ -38,12 +45,13 @@ def split_components(labels: Int[Tensor, " n"], gaussians: Gaussians) -> Int[Ten
     )
     links = _links(cloud, before)
     after = before.copy()
-    bodies = _components(links, len(before), before[links[0]] == before[links[1]])
+    components = _components(links, len(before), before[links[0]] == before[links[1]])
     for label in np.unique(before[before > 0]).tolist():
         members = np.flatnonzero(before == label)
-        things = _apart(bodies[members], cloud.at(members))
-        fresh = np.array([label, *range(int(after.max()) + 1, int(after.max()) + 1 + things.max())])
-        after[members] = np.where(things == FLOATER, FLOATER, fresh[things.clip(0)])
+        objects = _objects(components[members], cloud.at(members))
+        first = int(after.max()) + 1
+        fresh = np.array([label, *range(first, first + objects.max())])
+        after[members] = np.where(objects == FLOATER, FLOATER, fresh[objects.clip(0)])
     alone = _components(links, len(before), np.ones(links.shape[1], dtype=bool))
     after[np.bincount(alone)[alone] < MIN_GAUSSIANS] = FLOATER
     return torch.from_numpy(after).to(labels.device)
@@ -99,29 +107,30 @@ def _components(
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def _apart(bodies: Int64[np.ndarray, " m"], members: _Cloud) -> Int64[np.ndarray, " m"]:
-    """Which thing each of one thing's members is, given their linked bodies: from 0, or FLOATER."""
-    _, index = np.unique(bodies, return_inverse=True)
+def _objects(components: Int64[np.ndarray, " m"], members: _Cloud) -> Int64[np.ndarray, " m"]:
+    """Which object each member of a label is in, by its component: from 0, or FLOATER."""
+    _, index = np.unique(components, return_inverse=True)
     sizes, counts = np.bincount(index, members.weights), np.bincount(index)
-    is_large = (sizes >= MIN_BODY * sizes.sum()) & (counts >= MIN_GAUSSIANS)
+    is_large = (sizes >= MIN_COMPONENT * sizes.sum()) & (counts >= MIN_GAUSSIANS)
     is_large[sizes.argmax()] = True
     reach = REACH * members.spacing()
-    things: list[Bool[np.ndarray, " m"]] = []
-    for body in np.argsort(-sizes, kind="stable"):
-        if is_large[body]:
-            inside = index == body  # neighbors may all be in the same body: any pair is asked here
-            near = [t for t in things if members.at(t).gaps(members.at(inside)).min() <= reach]
+    objects: list[Bool[np.ndarray, " m"]] = []
+    for component in np.argsort(-sizes, kind="stable"):
+        if is_large[component]:
+            # All neighbors of a Gaussian may be in its component, so all pairs are compared here.
+            inside = index == component
+            near = [o for o in objects if members.at(o).gaps(members.at(inside)).min() <= reach]
             if near:
                 near[0] |= inside
             else:
-                things.append(inside)
+                objects.append(inside)
     labels = np.full(len(index), FLOATER)
     rest = ~is_large[index]
-    for number, thing in reversed(list(enumerate(things))):
-        body = members.at(thing)
+    for number, inside in reversed(list(enumerate(objects))):
+        cloud = members.at(inside)
         close = np.zeros(len(sizes), dtype=bool)
         if rest.any():
-            close[index[rest][body.gaps(members.at(rest)) <= NEAR * body.diagonal()]] = True
+            close[index[rest][cloud.gaps(members.at(rest)) <= NEAR * cloud.diagonal()]] = True
         labels[close[index] & rest] = number
-        labels[thing] = number
+        labels[inside] = number
     return labels

@@ -18,19 +18,19 @@ from splatseg.render.labels import label_image
 from splatseg.segmentation.oriented_box import OrientedBox, oriented_box
 
 BOX_QUANTILES = (0.02, 0.98)  # floaters would stretch a box around all Gaussians
-MIN_SHOWN = 50  # pixels of the working image from which a view shows a thing
+MIN_SHOWN = 50  # pixels of the undistorted image from which a view shows an object
 BORDER = 3  # pixels along the image's edge: what reaches them is cut
-MIN_CUT = 0.5  # the share of the views showing a thing that cut it, for it to be background
-MIN_VIEWS = 0.15  # the share of all views that show an object, at least
+MIN_CUT = 0.5  # the fraction of the views showing an object that cut it, for it to be background
+MIN_VIEWS = 0.15  # the fraction of all views that show an object, at least
 MAX_PART = 0.8  # of its object's Gaussians; more, and it is the object again
-SAME_THING = 0.5  # IoU from which a thing keeps the id that it had
+SAME_OBJECT = 0.5  # IoU from which an object keeps the id that it had
 
 Kind = Literal["object", "background"]
 
 
 @dataclass(frozen=True)
 class VisibilityStatistics:
-    """Where views show a thing."""
+    """Where views show an object."""
 
     views: int
     """That show at least MIN_SHOWN pixels of it."""
@@ -60,7 +60,7 @@ class SceneObject:
     color: tuple[int, int, int]
     """Mean base color weighted by opacity, 0 to 255."""
     parent: int | None = None
-    """Of a part: the id of the thing, one level up, that it is a part of."""
+    """Of a part: the id of the object, one level up, that it is a part of."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict."""
@@ -76,8 +76,8 @@ def object_table(
     """A row for every id above 0 that has Gaussians, by id; `parents` are those of parts."""
     ids = torch.unique(labels[labels > 0]).tolist()
     return [
-        _describe(gaussians, labels == thing, thing, seen[thing], (parents or {}).get(thing))
-        for thing in ids
+        _describe(gaussians, labels == number, number, seen[number], (parents or {}).get(number))
+        for number in ids
     ]
 
 
@@ -115,12 +115,12 @@ def visibility_statistics(
         is_cut[index] = pixels[index] > np.bincount(inner.ravel(), minlength=count)
         progress.update("visibility", index + 1, len(frames))
     found = {}
-    for thing in range(1, count):
-        shows = pixels[:, thing] >= MIN_SHOWN
-        whole = shows & ~is_cut[:, thing]
+    for number in range(1, count):
+        shows = pixels[:, number] >= MIN_SHOWN
+        whole = shows & ~is_cut[:, number]
         is_rare = shows.sum() < MIN_VIEWS * len(frames)
-        best = np.where(whole if whole.any() else shows, pixels[:, thing], 0)
-        found[thing] = VisibilityStatistics(
+        best = np.where(whole if whole.any() else shows, pixels[:, number], 0)
+        found[number] = VisibilityStatistics(
             views=int(shows.sum()),
             kind="background" if is_rare or whole.sum() <= MIN_CUT * shows.sum() else "object",
             best=frames[int(best.argmax())].name if best.any() else None,
@@ -131,9 +131,9 @@ def visibility_statistics(
 def parts_within(
     parts: Int[Tensor, " n"], wholes: Int[Tensor, " n"]
 ) -> tuple[Int[Tensor, " n"], dict[int, int]]:
-    """Those of `parts` that are parts of a thing of `wholes`, and the thing of each.
+    """Those of `parts` that are parts of an object of `wholes`, and the object of each.
 
-    A part that is its whole thing, but for some Gaussians, is none.
+    A part that is its whole object, but for some Gaussians, is none.
     """
     kept = torch.zeros_like(parts)
     parents: dict[int, int] = {}
@@ -149,18 +149,18 @@ def parts_within(
 
 
 def with_earlier_ids(labels: Int[Tensor, " n"], before: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """`labels` with each thing under the id that it had `before`; new things get new ids.
+    """`labels` with each object under the id that it had `before`; new objects get new ids.
 
-    The ids are assigned so that the sum of IoUs, of those of SAME_THING or more, is largest.
+    The ids are assigned so that the sum of IoUs, of those of SAME_OBJECT or more, is largest.
     """
     new, old = labels.clamp_min(0).cpu().numpy(), before.clamp_min(0).cpu().numpy()
     shared = np.zeros((int(new.max(initial=0)) + 1, int(old.max(initial=0)) + 1))
     np.add.at(shared, (new, old), 1)
     either = shared.sum(axis=1)[:, None] + shared.sum(axis=0) - shared
     iou = (shared / np.maximum(either, 1))[1:, 1:]
-    rows, columns = linear_sum_assignment(np.where(iou >= SAME_THING, iou, 0), maximize=True)
+    rows, columns = linear_sum_assignment(np.where(iou >= SAME_OBJECT, iou, 0), maximize=True)
     ids = np.zeros(len(shared), dtype=np.int64)
-    same = iou[rows, columns] >= SAME_THING
+    same = iou[rows, columns] >= SAME_OBJECT
     ids[rows[same] + 1] = columns[same] + 1
     fresh = np.setdiff1d(np.unique(new[new > 0]), rows[same] + 1)
     ids[fresh] = np.arange(shared.shape[1], shared.shape[1] + len(fresh))
@@ -171,7 +171,7 @@ def with_earlier_ids(labels: Int[Tensor, " n"], before: Int[Tensor, " n"]) -> In
 def _describe(
     gaussians: Gaussians,
     inside: Bool[Tensor, " n"],
-    thing: int,
+    number: int,
     seen: VisibilityStatistics,
     parent: int | None,
 ) -> SceneObject:
@@ -182,7 +182,7 @@ def _describe(
     base = (0.5 + SH_DC * members.sh[:, 0]).clamp(0, 1)
     color = (base * weights).sum(dim=0) / weights.sum()
     return SceneObject(
-        id=thing,
+        id=number,
         kind=seen.kind,
         gaussians=len(members),
         views=seen.views,

@@ -1,7 +1,8 @@
 """The box around an object, turned as the object lies.
 
 Its axes are those for which the box has the least volume, found by small turns from several starts.
-Outliers count for little: at both ends of a side the same share of the points' weight lies outside.
+Outliers count for little: at both ends of a side the same fraction of the points' weight lies
+outside.
 The axes are right-handed, the longest side first; a box knows nothing of up and down.
 """
 
@@ -55,7 +56,7 @@ def oriented_box(points: Float[np.ndarray, "n 3"], weights: Float[np.ndarray, " 
 def _sample(
     points: Float[np.ndarray, "n 3"], weights: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "m 3"]:
-    """SAMPLES points, with repetitions, as many of each as its share of the weight."""
+    """SAMPLES points, with repetitions, as many of each as its fraction of the weight."""
     total = np.cumsum(weights)
     marks = (np.arange(SAMPLES) + 0.5) / SAMPLES * total[-1]
     return points[np.searchsorted(total, marks)]

@@ -120,15 +120,15 @@ def grow(selection: Selection, gaussians: Gaussians, steps: int) -> Selection:
 def weights_margin(
     gaussians: Gaussians, view: ProjectedGaussians, weights: Float[Tensor, " n"]
 ) -> Float[Tensor, "h w"]:
-    """The share that selected Gaussians have of what covers each pixel, beyond SELECTED.
+    """The fraction of what covers each pixel that selected Gaussians make, beyond SELECTED.
 
     -1 on background.
     """
     with torch.no_grad():
         rendered = rasterize(view, weights[:, None].contiguous())
     covered = rendered.alpha >= MIN_COVERAGE
-    share = rendered.image[..., 0] / rendered.alpha.clamp_min(MIN_COVERAGE)
-    return torch.where(covered, share - SELECTED, -1.0)
+    fraction = rendered.image[..., 0] / rendered.alpha.clamp_min(MIN_COVERAGE)
+    return torch.where(covered, fraction - SELECTED, -1.0)
 
 
 def refuse_other_scene(selection: Selection, scene: str) -> None:
