@@ -6,7 +6,7 @@ A new loss is one file with a function that makes its `LossTerm`, and one entry 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +17,7 @@ from splatseg.geometry.gaussians import Gaussians
 from splatseg.render import ProjectedGaussians
 
 
+@runtime_checkable
 class Observations(Protocol):
     """What the capture shows in a frame; read when it is asked for."""
 
