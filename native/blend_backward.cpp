@@ -15,8 +15,8 @@
 //
 // Every thread owns a run of tiles and a gradient record per Gaussian; records are summed in thread
 // order at the end, so a fixed number of threads gives the same bits every time. With a null
-// grad_means2d only the attributes' gradient is computed, which is also `splat`: the transpose of
-// rendering.
+// grad_means2d only the attributes' gradient is computed, which is also `backproject`: the
+// transpose of rendering.
 #include "blend.h"
 
 namespace splatseg {

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import json
 import pkgutil
 import re
@@ -153,21 +154,21 @@ def below_the_command_line() -> Iterator[tuple[str, ast.Module]]:
             yield name, ast.parse(path.read_text(encoding="utf-8"))
 
 
-def messages(tree: ast.Module) -> Iterator[ast.Constant]:
-    """Strings that a program uses; docstrings are for who reads the code."""
+def messages(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Strings that a program uses, and their lines; docstrings are for who reads the code."""
     comments = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if is_text and id(node) not in comments:
-            yield node
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    for text in texts:
+        if isinstance(text.value, str) and id(text) not in comments:
+            yield text.lineno, text.value
 
 
 def test_only_the_command_line_spells_flags():
     spelled = [
-        f"{name}:{text.lineno}: {text.value}"
+        f"{name}:{line}: {text}"
         for name, tree in below_the_command_line()
-        for text in messages(tree)
-        if re.search(r"(?<![\w-])--[a-z]", text.value.replace("pip install --upgrade", ""))
+        for line, text in messages(tree)
+        if re.search(r"(?<![\w-])--[a-z]", text.replace("pip install --upgrade", ""))
     ]
     assert spelled == []
 

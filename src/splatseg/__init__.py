@@ -2,12 +2,12 @@
 
     scene = load_scene("out/demo")
     picker = Picker(scene)
-    drill = picker.pick([Click("frame_00037", 302.5, 248.5)])
+    drill = picker.pick([PointPrompt("frame_00037", 302.5, 248.5)])
     mask = picker.mask(drill, "frame_00012")             # bool, in pixels of the photo
-    save_scene("drill", extracted(scene, drill.weights))
+    save_scene("drill", extract(scene, drill.weights))
 
-The names here are what the commands of `splatseg` are made of; docs/api.md goes through them.
-Training, lifting, masks and evaluation have packages of their own.
+`reconstruct`, `make_masks`, `train`, `lift`, `cluster` and `run` are what the commands of the same
+names call; docs/api.md goes through all names here.
 """
 
 import os

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders.progress import At
 from PIL import Image
 
 from splatseg.cli import main
@@ -54,63 +55,31 @@ def test_train_writes_a_scene_beside_the_photos(capture_copy: Path, capsys) -> N
 
 
 def test_train_json(capture_copy: Path, tmp_path: Path, run_json: Json) -> None:
-    result = run_json(
-        *("train", capture_copy, "-o", tmp_path / "out", "--preset", "rgb", "--iterations", 5)
-    )
+    command = ("train", capture_copy, "-o", tmp_path / "out", "--preset", "rgb", "--iterations", 5)
+    result = run_json(*command)
+    assert list(result) == ["scene", "seconds", "gaussians"]
     assert result["scene"] == str(tmp_path / "out")
     assert result["gaussians"] == len(load_scene(tmp_path / "out").gaussians)
     assert not (capture_copy / "splatseg").exists()
+    assert run_json(*command) == result
 
 
-def test_the_rgb_preset_needs_no_masks(capture_copy: Path, capsys) -> None:
-    for path in (capture_copy / "masks" / "noisy").iterdir():
-        path.unlink()
-    assert main(["train", str(capture_copy), "--preset=rgb", "--iterations", "5"]) == 0
-    shown = capsys.readouterr().out
-    assert "masks" not in shown and "splatseg cluster" not in shown
-    assert load_scene(capture_copy / "splatseg").gaussians.features.shape[1] == 0
-
-
-def test_a_trained_scene_is_not_trained_again(capture_copy: Path, capsys) -> None:
-    command = ["train", str(capture_copy), "--preset", "rgb", "--iterations", "3"]
-    assert main(command) == 0
-    ply = capture_copy / "splatseg" / "scene.ply"
-    before = ply.stat().st_mtime_ns
-    assert main(command) == 0
-    assert "is already trained with these settings; --restart" in capsys.readouterr().out
-    assert ply.stat().st_mtime_ns == before
-    assert main([*command, "--restart"]) == 0
-    assert ply.stat().st_mtime_ns > before
-
-
-def test_other_settings_need_a_restart(capture_copy: Path, capsys) -> None:
-    command = ["train", str(capture_copy), "--preset", "rgb", "--iterations", "3"]
-    assert main(command) == 0
-    before = load_scene(capture_copy / "splatseg")
-    assert main([*command, "--seed", "1"]) == 2
-    error = capsys.readouterr().err
-    assert "holds a scene trained with other settings (seed was 0, now 1)" in error
-    assert torch.equal(
-        load_scene(capture_copy / "splatseg").gaussians.means, before.gaussians.means
-    )
-    assert main([*command, "--seed", "1", "--restart"]) == 0
-
-
-def test_ctrl_c_says_how_to_go_on(capture_copy: Path, capsys, monkeypatch) -> None:
-    def interrupt(line: object, progress: Any) -> None:
-        if progress.iteration == 3:
-            raise KeyboardInterrupt
-
-    command = ["train", str(capture_copy), "--preset", "rgb", "--iterations", "6"]
+def test_train_says_what_it_found_and_how_to_go_on(
+    capture_copy: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["train", str(capture_copy), "--preset=rgb", "--iterations", "3"]
+    stopped = At(stage="training", done=2)
     with monkeypatch.context() as patch:
-        patch.setattr("splatseg.cli.train._show", interrupt)
+        patch.setattr("splatseg.cli.output.ProgressBar.update", lambda _, *at: stopped.update(*at))
         assert main(command) == 130
     assert "progress is saved in" in capsys.readouterr().out
-    assert (capture_copy / "splatseg" / "checkpoints" / "latest.safetensors").is_file()
     assert main([*command, "--seed", "5"]) == 2
-    assert "holds an unfinished run with other settings (seed was" in capsys.readouterr().err
+    assert "unfinished run with other settings (seed was 0, now 5)" in capsys.readouterr().err
     assert main(command) == 0
-    assert load_scene(capture_copy / "splatseg").config["iterations"] == 6
+    shown = capsys.readouterr().out
+    assert "masks" not in shown and "splatseg cluster" not in shown
+    assert main(command) == 0
+    assert "is already trained with these settings; --restart" in capsys.readouterr().out
 
 
 def test_a_poses_file_takes_the_place_of_the_captures_own(capture_copy: Path, run_json) -> None:

@@ -4,7 +4,7 @@ import torch
 
 from splatseg.capture import load_capture
 from splatseg.lifting import SegmentedView
-from splatseg.lifting.association import MIN_PIXELS, association
+from splatseg.lifting.association import MIN_PIXELS, associate_masks
 from splatseg.render import backproject, project
 
 
@@ -21,7 +21,7 @@ def views(synthetic) -> list[SegmentedView]:
 
 def test_a_gaussian_lies_in_the_masks_that_hold_most_of_its_weight(views, true_scene) -> None:
     gaussians, _ = true_scene
-    found = association(gaussians, views)
+    found = associate_masks(gaussians, views)
     column = 0
     for index, view in enumerate(views):
         projected = project(gaussians, view.frame.camera)
@@ -35,14 +35,14 @@ def test_a_gaussian_lies_in_the_masks_that_hold_most_of_its_weight(views, true_s
             expected = (inside > 0.5 * seen) & (seen > 0.05)
             assert np.array_equal(found.inside[:, [column]].toarray()[:, 0] > 0, expected.numpy())
             assert (found.view[column], found.segment[column]) == (index, segment)
-            assert found.share[column] == pytest.approx(mask.float().mean().item())
+            assert found.fraction[column] == pytest.approx(mask.float().mean().item())
             column += 1
     assert column == found.inside.shape[1] > 3 * len(views)
 
 
 def test_a_balls_gaussians_lie_in_its_masks(views, true_scene) -> None:
     gaussians, truth = true_scene
-    found = association(gaussians, views)
+    found = associate_masks(gaussians, views)
     for ball in (1, 2, 3):
         masks = found.inside[:, np.flatnonzero(found.segment == ball - 1)].toarray() > 0
         often = masks.sum(axis=1) > found.visible.sum(axis=1) / 2
@@ -54,7 +54,7 @@ def test_the_order_of_segments_is_the_order_of_columns(views, true_scene) -> Non
     flipped = [
         SegmentedView(view.frame, view.regions, view.membership.flip(dims=(1,))) for view in views
     ]
-    one, other = association(gaussians, views[:1]), association(gaussians, flipped[:1])
+    one, other = (associate_masks(gaussians, v) for v in (views[:1], flipped[:1]))
     assert np.array_equal(one.inside.toarray(), other.inside.toarray()[:, ::-1])
 
 
@@ -63,4 +63,4 @@ def test_small_masks_are_left_out(views, true_scene) -> None:
     regions = torch.zeros_like(views[0].regions)
     regions[0, : MIN_PIXELS - 1] = 1
     tiny = SegmentedView(views[0].frame, regions, torch.tensor([[False], [True]]))
-    assert association(gaussians, [tiny]).inside.shape == (len(gaussians), 0)
+    assert associate_masks(gaussians, [tiny]).inside.shape == (len(gaussians), 0)

@@ -1,4 +1,4 @@
-"""Two things that touch, seen obliquely, with analytic depth: is their outline parted?"""
+"""Two instances that touch, seen obliquely, with analytic depth: the part/whole score."""
 
 import dataclasses
 
@@ -9,9 +9,9 @@ import torch
 from splatseg.capture import load_capture
 from splatseg.geometry.camera import Camera
 from splatseg.lifting.boundary_concavity import (
-    MIN_BORDER,
+    MIN_BOUNDARY,
     Surface,
-    border,
+    boundary_counts,
     part_whole_scores,
     surface_of,
 )
@@ -47,10 +47,10 @@ def rectangle(top: int, left: int, bottom: int, right: int) -> np.ndarray:
     return mask
 
 
-def shares(surface: Surface, whole: np.ndarray, part: np.ndarray) -> tuple[float, float]:
+def fractions(surface: Surface, whole: np.ndarray, part: np.ndarray) -> tuple[float, float]:
     """Of the pairs across the outline: with a jump, with a crease."""
-    length, jumps, creases = border(surface, whole, part, FOCAL)
-    assert length >= MIN_BORDER
+    length, jumps, creases = boundary_counts(surface, whole, part, FOCAL)
+    assert length >= MIN_BOUNDARY
     return jumps / length, creases / length
 
 
@@ -69,13 +69,13 @@ def test_a_planes_normal_faces_the_camera(camera: Camera, down: float, across: f
 def test_two_halves_of_one_plane_are_not_parted(camera: Camera, down: float) -> None:
     surface = surface_of(depth_of(tilted(down)), camera)
     whole, part = rectangle(20, 20, 100, 140), rectangle(40, 50, 70, 90)
-    assert shares(surface, whole, part) == (0, 0)
+    assert fractions(surface, whole, part) == (0, 0)
 
 
 def test_what_stands_before_another_is_parted_by_jumps(camera: Camera) -> None:
     whole, part = rectangle(20, 20, 100, 140), rectangle(40, 50, 70, 90)
     depth = np.where(part, DISTANCE - 0.5, DISTANCE)
-    jumps, _ = shares(surface_of(depth, camera), whole, part)
+    jumps, _ = fractions(surface_of(depth, camera), whole, part)
     assert jumps == 1
 
 
@@ -84,39 +84,38 @@ def test_a_wall_on_a_floor_is_parted_by_a_crease_and_a_roofs_ridge_is_not(camera
     ridge = -depth_of(tilted(0.8), tilted(-0.8)) + 2 * DISTANCE  # mirrored in depth
     whole, part = rectangle(20, 20, 100, 140), rectangle(60, 20, 100, 140)
     inner, outer = (
-        shares(surface_of(valley, camera), whole, part),
-        shares(surface_of(ridge, camera), whole, part),
+        fractions(surface_of(valley, camera), whole, part),
+        fractions(surface_of(ridge, camera), whole, part),
     )
     assert inner == (0, 1)
     assert outer == (0, 0)
 
 
-def test_small_things_are_not_looked_at(camera: Camera) -> None:
+def test_small_instances_are_not_counted(camera: Camera) -> None:
     surface = surface_of(depth_of(tilted(0.0)), camera)
-    assert (
-        border(surface, rectangle(0, 0, 60, 60), rectangle(5, 5, 9, 9), FOCAL).tolist() == [0] * 3
-    )
-    assert border(surface, rectangle(5, 5, 9, 60), rectangle(5, 5, 5, 5), FOCAL).tolist() == [0] * 3
+    large, flat = rectangle(0, 0, 60, 60), rectangle(5, 5, 9, 60)
+    assert not boundary_counts(surface, large, rectangle(5, 5, 9, 9), FOCAL).any()
+    assert not boundary_counts(surface, flat, rectangle(5, 5, 5, 5), FOCAL).any()
 
 
-def test_things_at_the_border_of_the_image(camera: Camera) -> None:
+def test_instances_at_the_border_of_the_image(camera: Camera) -> None:
     surface = surface_of(depth_of(tilted(0.5)), camera)
     whole, part = rectangle(0, 0, HEIGHT, WIDTH), rectangle(0, 0, 40, 40)
-    assert shares(surface, whole, part)[0] == 0
+    assert fractions(surface, whole, part)[0] == 0
 
 
 def test_a_ball_on_the_ground_is_parted_from_it_and_its_cap_is_not(synthetic, true_scene) -> None:
     gaussians, truth = true_scene
     ball, ground = (truth == 1).numpy(), (truth == 0).numpy()
     cap = ball & (gaussians.means[:, 2] > 0.4).numpy()
-    things = np.stack([ball | ground, ball, cap], axis=1)
+    instances = np.stack([ball | ground, ball, cap], axis=1)
     frames = load_capture(synthetic.root).train
     # The photos are tiny: four pixels across an outline are a third of a ball.
     fine = [dataclasses.replace(frame, camera=scaled(frame.camera, 4)) for frame in frames]
     whole_ball, whole_cap, unrelated = part_whole_scores(
         gaussians,
         fine,
-        np.concatenate([things, ~things[:, :1] & False], axis=1),
+        np.concatenate([instances, ~instances[:, :1] & False], axis=1),
         [(0, 1), (1, 2), (3, 1)],
     )
     assert whole_cap < MIN_WHOLE_SCORE < whole_ball

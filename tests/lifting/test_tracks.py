@@ -2,12 +2,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from builders.associations import association_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from splatseg.lifting.tracks import MIN_SEEN, find_tracks, gathered, known_ious, link
+from splatseg.lifting.tracks import MIN_SEEN, find_tracks, known_ious, link, sum_groups
 
 
 def groups(labels: np.ndarray) -> set[frozenset[int]]:
@@ -19,7 +20,7 @@ def symmetric(count: int, seed: int) -> np.ndarray:
     return np.triu(values, 1) + np.triu(values, 1).T
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(2, 30), st.integers(0, 2**16))
 def test_where_all_pairs_are_known_it_is_average_linkage(count: int, seed: int) -> None:
     iou = symmetric(count, seed)
@@ -29,7 +30,7 @@ def test_where_all_pairs_are_known_it_is_average_linkage(count: int, seed: int) 
     assert groups(link(iou, np.ones_like(iou, dtype=bool))) == groups(expected)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 20), st.integers(0, 2**16))
 def test_groups_do_not_depend_on_the_order_of_masks(count: int, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -64,43 +65,41 @@ def test_sums_of_groups_against_a_loop() -> None:
     for row in range(7):
         for column in range(7):
             expected[group[row], group[column]] += matrix[row, column]
-    np.testing.assert_allclose(gathered(matrix, group), expected, rtol=1e-6)
+    np.testing.assert_allclose(sum_groups(matrix, group), expected, rtol=1e-6)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**16))
-def test_ious_count_what_both_views_see(incidence_of, seed: int) -> None:
+def test_ious_count_what_both_views_see(seed: int) -> None:
     random = np.random.default_rng(seed)
     visible = random.random((40, 3)) < 0.7
     view = [0, 0, 1, 2, 2]
     inside = (random.random((40, 5)) < 0.4) & visible[:, view]
     weight = random.uniform(0.1, 2, 40).astype(np.float32)
 
-    iou, known = known_ious(incidence_of(inside, visible, view, weight))
+    iou, known = known_ious(association_of(inside, visible, view, weight))
 
     for a in range(5):
         for b in range(5):
-            mine = weight[inside[:, a] & visible[:, view[b]]].sum()
-            yours = weight[inside[:, b] & visible[:, view[a]]].sum()
+            seen_a = weight[inside[:, a] & visible[:, view[b]]].sum()
+            seen_b = weight[inside[:, b] & visible[:, view[a]]].sum()
             shared = weight[inside[:, a] & inside[:, b]].sum()
             sizes = weight[inside[:, a]].sum(), weight[inside[:, b]].sum()
-            assert known[a, b] == (mine > MIN_SEEN * sizes[0] and yours > MIN_SEEN * sizes[1])
+            assert known[a, b] == (seen_a > MIN_SEEN * sizes[0] and seen_b > MIN_SEEN * sizes[1])
             if known[a, b]:
-                assert iou[a, b] == pytest.approx(shared / (mine + yours - shared), rel=1e-4)
+                assert iou[a, b] == pytest.approx(shared / (seen_a + seen_b - shared), rel=1e-4)
 
 
-def test_a_track_is_the_masks_of_one_thing_and_its_support_their_share_of_the_views(
-    incidence_of,
-) -> None:
-    """Two things in five views; in two of them one mask joins both."""
+def test_a_track_has_the_masks_of_one_instance_and_its_detection_rate() -> None:
+    """Two instances in five views; in two of them one mask joins both."""
     inside, view = [], []
     first, second = np.arange(20) < 9, (np.arange(20) >= 9) & (np.arange(20) < 18)
     for number in range(5):
         joined = np.arange(20) < 20  # and a little more than both
-        things = [joined] if number < 2 else [first, second]
-        inside += things
-        view += [number] * len(things)
-    tracks = find_tracks(incidence_of(np.stack(inside, axis=1), np.ones((20, 5)), view))
+        masks = [joined] if number < 2 else [first, second]
+        inside += masks
+        view += [number] * len(masks)
+    tracks = find_tracks(association_of(np.stack(inside, axis=1), np.ones((20, 5)), view))
 
     assert [track.detection_rate for track in tracks] == [
         0.6,
@@ -113,8 +112,8 @@ def test_a_track_is_the_masks_of_one_thing_and_its_support_their_share_of_the_vi
     assert all(track.size == 9 for track in tracks)
 
 
-def test_without_masks_there_are_no_tracks(incidence_of) -> None:
-    assert find_tracks(incidence_of(np.zeros((4, 0)), np.ones((4, 2)), [])) == []
+def test_without_masks_there_are_no_tracks() -> None:
+    assert find_tracks(association_of(np.zeros((4, 0)), np.ones((4, 2)), [])) == []
 
 
 FRONT, BACK = range(15), range(6, 21)  # 9 in both: too few for their masks, enough for sides
@@ -133,10 +132,10 @@ def seen_from(front: int, back: int) -> np.ndarray:
     return visible
 
 
-def test_a_front_and_a_back_that_masks_alone_do_not_join_are_one_track(incidence_of) -> None:
+def test_a_front_and_a_back_that_masks_alone_do_not_join_are_one_track() -> None:
     inside, view = masks_of(*[[FRONT]] * 6, *[[BACK]] * 5)
 
-    (track,) = find_tracks(incidence_of(inside, seen_from(6, 5), view))
+    (track,) = find_tracks(association_of(inside, seen_from(6, 5), view))
 
     assert track.detection_rate == 1
     assert np.flatnonzero(track.members).tolist() == [*range(15), 20]  # 15 to 19: 5 of 11 masks
@@ -152,7 +151,7 @@ def test_a_front_and_a_back_that_masks_alone_do_not_join_are_one_track(incidence
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_other_tracks_stay_apart(incidence_of, of_views, reason: str) -> None:
+def test_other_tracks_stay_apart(of_views, reason: str) -> None:
     inside, view = masks_of(*of_views)
 
-    assert len(find_tracks(incidence_of(inside, seen_from(6, 5), view))) == 2, reason
+    assert len(find_tracks(association_of(inside, seen_from(6, 5), view))) == 2, reason

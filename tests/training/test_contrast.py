@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from builders.progress import Recorder
 
 from splatseg.capture import load_capture
 from splatseg.masks import open_masks
@@ -12,7 +13,7 @@ from splatseg.training.contrast import first_features
 from splatseg.training.randomness import generator
 from splatseg.training.views import TrainingViews
 
-PAPER = replace(PRESETS["paper"], iterations=600)
+PAPER = replace(PRESETS["paper"], iterations=300)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +32,12 @@ def cosines(features: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]
     return sum(within) / 3, sum(between) / 3
 
 
-def test_objects_come_apart_and_the_same_features_come_twice(true_scene, views) -> None:
+def test_objects_come_apart(true_scene, views) -> None:
     gaussians, labels = true_scene
     before = first_features(len(gaussians), 16, "uniform", generator(0, "features"))
     after = contrast_features(gaussians, views, PAPER)
     within, between = cosines(after, labels)
     assert within - between > 3 * (cosines(before, labels)[0] - cosines(before, labels)[1])
-    assert torch.equal(after, contrast_features(gaussians, views, PAPER))
 
 
 def test_without_a_due_loss_the_first_features_stay(true_scene, views) -> None:
@@ -53,9 +53,11 @@ def test_the_regularizer_alone_moves_features(true_scene, views) -> None:
     off = SpatialConfig(near_weight=0.0, far_weight=0.0)
     without = contrast_features(gaussians, views, replace(PAPER, iterations=100, spatial=off))
     assert not torch.equal(both, without)
+    again = contrast_features(gaussians, views, replace(PAPER, iterations=100))
+    assert torch.equal(both, again)
 
 
 def test_iterations_are_counted(true_scene, views) -> None:
-    told: list[int] = []
-    contrast_features(true_scene[0], views, replace(PAPER, iterations=120), told.append)
-    assert told == [50, 100]
+    progress = Recorder()
+    contrast_features(true_scene[0], views, replace(PAPER, iterations=120), progress)
+    assert progress.steps("training features") == [50, 100]

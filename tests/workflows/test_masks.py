@@ -15,9 +15,8 @@ from builders.progress import Recorder
 from builders.two_squares import MATCHED, SIZE, best_iou, contents, square
 from PIL import Image
 
-from splatseg.capture import load_capture
 from splatseg.errors import SplatsegError
-from splatseg.masks import Segments, open_masks, read_segments, write_label_map, write_segments
+from splatseg.masks import Segments, read_segments, write_label_map, write_segments
 from splatseg.masks.generation.config import GenerationConfig
 from splatseg.progress import Canceled
 from splatseg.workflows import masks as workflow
@@ -71,20 +70,6 @@ def copy(made: Path, root: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def generated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """The shapes of the photos that masks were generated for."""
-    shapes: list[tuple[int, ...]] = []
-    real = workflow.generate_masks
-
-    def generate(segmenter: Any, pixels: np.ndarray, config: Any) -> Segments:
-        shapes.append(pixels.shape)
-        return real(segmenter, pixels, config)
-
-    monkeypatch.setattr(workflow, "generate_masks", generate)
-    return shapes
-
-
 # Making
 
 
@@ -117,55 +102,28 @@ def test_files_are_sa1b_and_say_how_they_were_made(made: Path) -> None:
     assert data["annotations"][0]["predicted_iou"] > 0.6
 
 
-def test_held_out_photos_are_left_out_unless_asked_for(root: Path, make: Make) -> None:
+def test_photos_with_poses_are_turned_and_held_out_ones_left_out(root: Path, make: Make) -> None:
     scene.add_poses(root)
-    assert (make().photos, make().held_out) == (2, 1)
-    assert is_finished(root, "tiny") and not (root / "masks" / "tiny" / "b.json").exists()
-    statistics = describe_masks(root)
-    assert [row.frame for row in statistics.photos] == ["a", "more/c"] and not statistics.flags
-    result = make(with_held_out=True)
-    assert (result.photos, result.made, result.held_out) == (3, 1, 0)
-    frames = [frame.name for frame in load_capture(root).frames]
-    assert set(open_masks(root, "tiny", frames).files) == set(scene.PHOTOS)
-
-
-def test_a_photo_is_turned_as_its_camera_is(root: Path, make: Make) -> None:
-    scene.add_poses(root, test=())
     turned = Image.fromarray(np.rot90(scene.photo(0), -1))
     exif = turned.getexif()
     exif[0x0112] = 8  # to be turned back by a quarter
     turned.save(root / "images" / "a.png", exif=exif)
-    make()
-    segments = read_segments(root / "masks" / "tiny" / "a.json")
+    result = make()
+    assert (result.photos, result.held_out) == (2, 1)
+    assert sorted(contents(result.masks)) == ["a.json", "more/c.json"] and is_finished(root, "tiny")
+    segments = read_segments(result.masks / "a.json")
     assert (segments.height, segments.width) == SIZE
     assert best_iou(segments, square("red", 0)) >= MATCHED
+    statistics = describe_masks(root)
+    assert [row.frame for row in statistics.photos] == ["a", "more/c"] and not statistics.flags
+    result = make(with_held_out=True)
+    assert (result.photos, result.made, result.held_out) == (3, 1, 0)
 
 
-@pytest.mark.parametrize("kind", ["L", "CMYK", "P", "I;16"])
-def test_photos_of_every_kind(root: Path, make: Make, kind: str) -> None:
-    if kind == "I;16":
-        image = Image.fromarray(scene.photo(0)[..., 0].astype(np.uint16) * 256)
-    else:
-        image = Image.fromarray(scene.photo(0)).convert(kind)
-    shutil.rmtree(root / "images")
-    (root / "images").mkdir()
-    image.save(root / "images" / "a.tif")
-    make()
-    segments = read_segments(root / "masks" / "tiny" / "a.json")
-    assert best_iou(segments, square("red", 0)) >= MATCHED
-
-
-@pytest.mark.parametrize(
-    ("model_name", "name"),
-    [
-        ("facebook/sam-vit-base", "sam-vit-base"),
-        ("my sam: v2", "my-sam-v2"),
-        (".hidden", "hidden"),
-        ("***", "sam"),
-    ],
-)
-def test_models_give_folders_names(model_name: str, name: str) -> None:
-    assert workflow._file_safe(model_name) == name
+def test_models_give_folders_names() -> None:
+    models = ("facebook/sam-vit-base", "my sam: v2", ".hidden", "***")
+    names = ["sam-vit-base", "my-sam-v2", "hidden", "sam"]
+    assert [workflow._file_safe(model) for model in models] == names
 
 
 # Going on
@@ -184,10 +142,10 @@ def test_photos_at_once_have_the_masks_that_they_have_alone(copy: Path, make: Ma
         assert read_segments(file).rles == read_segments(other).rles
 
 
-def test_what_is_there_is_not_made_again(copy: Path, make: Make, generated: list[Any]) -> None:
+def test_what_is_there_is_not_made_again(copy: Path, make: Make) -> None:
     before, progress = contents(copy / "masks"), Recorder()
     again = make(progress=progress)
-    assert generated == [] and contents(copy / "masks") == before
+    assert contents(copy / "masks") == before
     assert (again.photos, again.made, again.seconds_per_photo) == (3, 0, None)
     assert progress.notes == ["masks of 3 photos by tiny; 3 have theirs"]
     assert is_finished(copy, "tiny")
@@ -196,22 +154,15 @@ def test_what_is_there_is_not_made_again(copy: Path, make: Make, generated: list
     assert make(config=None).made == 1 and contents(copy / "masks") == before
 
 
-@pytest.mark.parametrize("damage", ["cut", "emptied", "annotations", "runs"])
-def test_a_broken_file_is_made_again(
-    copy: Path, make: Make, generated: list[Any], damage: str
-) -> None:
-    before = contents(copy / "masks")
-    path = copy / "masks" / "tiny" / "a.json"
-    data = json.loads(path.read_text())
-    if damage == "annotations":
-        path.write_text(json.dumps(data | {"annotations": None}))
-    elif damage == "runs":
-        data["annotations"][0]["segmentation"]["counts"] = "1234"
-        path.write_text(json.dumps(data))
-    else:
-        path.write_bytes(path.read_bytes()[: 500 if damage == "cut" else 0])
+def test_broken_files_are_made_again(copy: Path, make: Make) -> None:
+    before, folder = contents(copy / "masks"), copy / "masks" / "tiny"
+    data = json.loads((folder / "a.json").read_text())
+    (folder / "a.json").write_text(json.dumps(data | {"annotations": None}))
+    data["annotations"][0]["segmentation"]["counts"] = "1234"
+    (folder / "b.json").write_text(json.dumps(data))
+    (folder / "more" / "c.json").write_bytes(before["tiny/more/c.json"][:500])
     assert not is_finished(copy, "tiny")
-    assert make().made == len(generated) == 1 and contents(copy / "masks") == before
+    assert make().made == 3 and contents(copy / "masks") == before
 
 
 def test_canceling_keeps_what_is_done(root: Path, make: Make) -> None:
@@ -245,49 +196,43 @@ def test_one_set_holds_the_masks_of_one_model_and_its_settings(
     assert written["adaptive"] is False
 
 
-@pytest.mark.parametrize("suffix", [".json", ".png"])
-@pytest.mark.parametrize("restart", [False, True])
-def test_masks_of_others_are_not_touched(
-    root: Path, make: Make, suffix: str, restart: bool
-) -> None:
-    path = root / "masks" / "tiny" / f"a{suffix}"
+@pytest.mark.parametrize("name", ["a.json", "a.png"])
+def test_masks_of_others_are_not_touched(root: Path, make: Make, name: str) -> None:
+    path = root / "masks" / "tiny" / name
     labels = square("red", 0).astype(np.uint8)
-    if suffix == ".json":
+    if name == "a.json":
         write_segments(path, Segments.from_label_map(labels), "a.png")
     else:
         write_label_map(path, labels)
     before = contents(root / "masks")
-    with pytest.raises(SplatsegError, match=rf"holds a{suffix}, which splatseg did not make; give"):
-        make(restart=restart)
+    with pytest.raises(SplatsegError, match=f"holds {name}, which splatseg did not make; give"):
+        make(restart=True)
     assert contents(root / "masks") == before and is_finished(root, "tiny")
 
 
 # Photos that give nothing
 
 
-@pytest.mark.parametrize("content", [None, b"no photo"])
-def test_a_photo_that_cannot_be_read_is_left_out(
-    root: Path, make: Make, content: bytes | None
+@pytest.mark.parametrize(("length", "unreadable"), [(120, ("a",)), (8, ())])
+def test_photos_that_cannot_be_read_are_left_out(
+    root: Path, make: Make, length: int, unreadable: tuple[str, ...]
 ) -> None:
-    path, progress = root / "images" / "a.png", Recorder()
-    path.write_bytes(path.read_bytes()[:120] if content is None else content)
+    """With 120 bytes a photo has a size, so that it is known to be missing."""
+    progress = Recorder()
+
+    def damage(name: str) -> None:
+        path = root / "images" / name
+        path.write_bytes(path.read_bytes()[:length])
+
+    damage("a.png")
     result = make(progress=progress)
     assert any(n.startswith("left out: ") and "a.png cannot be read" in n for n in progress.notes)
-    assert result.unreadable == (("a",) if content is None else ())
+    assert result.unreadable == unreadable
     assert sorted(contents(result.masks)) == ["b.json", "more/c.json"]
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [(None, "no photo of .* can be read: "), (b"no photo", "images has no photo that can be read")],
-)
-def test_if_no_photo_can_be_read_that_is_an_error(
-    root: Path, make: Make, content: bytes | None, sentence: str
-) -> None:
-    for path in (root / "images").rglob("*.*"):
-        path.write_bytes(path.read_bytes()[:120] if content is None else content)
-    with pytest.raises(SplatsegError, match=f"{sentence}.*a.png cannot be read"):
-        make()
+    damage("b.png")
+    shutil.rmtree(root / "images" / "more")
+    with pytest.raises(SplatsegError, match=r"no photo .*can be read: .*a\.png cannot be read"):
+        make(name="none")
 
 
 def test_a_photo_without_masks_has_an_empty_file(root: Path, make: Make) -> None:
@@ -311,18 +256,17 @@ def test_captures_that_are_refused(tmp_path: Path, root: Path, make: Make) -> No
             make_masks(place)
 
 
-@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", ""])
-def test_names_that_are_no_folder(root: Path, make: Make, name: str) -> None:
-    for call in (make, lambda name: import_masks(root, root, name=name)):
-        with pytest.raises(SplatsegError, match=r"`name` is .*; expected a folder's name"):
-            call(name=name)
-    assert not (root / "masks").exists()
-
-
-def test_a_gpu_that_is_not_there(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_that_are_refused(
+    root: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for name in ("a/b", "..", ".hidden", ""):
+        for call in (make, lambda name: import_masks(root, root, name=name)):
+            with pytest.raises(SplatsegError, match=r"`name` is .*; expected a folder's name"):
+                call(name=name)
     with pytest.raises(SplatsegError, match="torch finds no GPU; `device` cuda needs"):
         make(device="cuda")
+    assert not (root / "masks").exists()
 
 
 # Looking
@@ -347,36 +291,18 @@ def test_previews_show_the_masks(copy: Path) -> None:
     assert list_mask_sets(copy) == ["tiny"]  # previews are no set
 
 
-def test_masks_of_large_photos_are_smaller(root: Path, make: Make) -> None:
-    shutil.rmtree(root / "images" / "more")
-    (root / "images" / "b.png").unlink()
-    large = Image.fromarray(scene.photo(0)).resize((1280, 960), Image.Resampling.NEAREST)
-    large.save(root / "images" / "a.png")
-    assert read_segments(make().masks / "a.json").width == 1024
-
-
 def test_broken_and_missing_files_stop_neither_pictures_nor_figures(copy: Path) -> None:
     folder, progress = copy / "masks" / "tiny", Recorder()
+    assert describe_masks(copy).flags == ()
     (folder / "a.json").write_text("{")
     (folder / "b.json").unlink()
     assert list(contents(draw_masks(copy, progress=progress))) == ["more/c.jpg"]
     (note,) = progress.notes
     assert note.startswith("not drawn: ") and "a.json is not valid JSON" in note
-    statistics = describe_masks(copy)
-    assert [row.frame for row in statistics.photos] == ["more/c"]
-    assert [(flag.frame, flag.problem) for flag in statistics.flags] == [
-        ("a", "refused"),
-        ("b", "no file"),
-    ]
-
-
-def test_a_set_in_figures(copy: Path) -> None:
-    statistics = describe_masks(copy)
-    assert [row.frame for row in statistics.photos] == list(scene.PHOTOS)
-    counts = [len(read_segments(path)) for path in (copy / "masks" / "tiny").rglob("*.json")]
-    figures = statistics.to_json()
-    assert figures["total_masks"] == sum(counts)
-    assert figures["coverage"] > 0.9 and figures["flags"] == []
+    found = describe_masks(copy)
+    assert found.to_json()["total_masks"] == len(read_segments(folder / "more" / "c.json"))
+    problems = [(flag.frame, flag.problem) for flag in found.flags]
+    assert problems == [("a", "refused"), ("b", "no file")]
 
 
 def test_which_set_is_meant(copy: Path) -> None:
@@ -408,13 +334,10 @@ def label_maps(tmp_path: Path) -> Path:
     return tmp_path / "theirs"
 
 
-@pytest.mark.parametrize("arguments", [{}, {"format": "label-map", "name": "theirs"}])
-def test_masks_of_another_tool_become_a_set(
-    root: Path, label_maps: Path, arguments: dict[str, str]
-) -> None:
+def test_masks_of_another_tool_become_a_set(root: Path, label_maps: Path) -> None:
     progress = Recorder()
-    result = import_masks(root, label_maps, progress=progress, **arguments)
-    folder = root / "masks" / arguments.get("name", "label-map")
+    result = import_masks(root, label_maps, progress=progress)
+    folder = root / "masks" / "label-map"
     assert (result.masks, result.model, result.format) == (folder, None, "label-map")
     assert (result.photos, result.made, result.masks_per_photo) == (2, 2, 2)
     assert result.seconds_per_photo is None
@@ -423,19 +346,16 @@ def test_masks_of_another_tool_become_a_set(
     assert progress.updates == [("importing masks", done, 2) for done in (1, 2)]
     note = f"masks of 2 photos from {label_maps}, of the format label-map; 1 have none there"
     assert progress.notes == [note]
+    assert import_masks(root, label_maps, format="label-map", name="theirs").name == "theirs"
 
 
-def test_an_import_takes_no_set_s_place(root: Path, label_maps: Path) -> None:
+def test_imports_that_leave_all_as_it_was(root: Path, label_maps: Path) -> None:
     there = shutil.copytree(label_maps, root / "masks" / "label-map")
     before = contents(root / "masks")
     with pytest.raises(SplatsegError, match="is there already; name another set with `name`, or"):
         import_masks(root, there)
-    assert contents(root / "masks") == before
-
-
-def test_a_failed_import_leaves_nothing(root: Path, label_maps: Path) -> None:
     path = label_maps / "b.png"
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(SplatsegError, match=r"b\.png cannot be read as PNG"):
-        import_masks(root, label_maps)
-    assert contents(root / "masks") == {}
+        import_masks(root, label_maps, name="theirs")
+    assert contents(root / "masks") == before

@@ -5,11 +5,15 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from builders import two_squares as scene
 from builders.synthetic import Synthetic, short_config
 from builders.two_squares import square
+from splatseg.workflows.clustering import ClusterResult
+from splatseg.workflows.rendering import RenderResult
+from splatseg.workflows.training import TrainResult
 
 from splatseg.cli import main
 from splatseg.errors import SplatsegError
@@ -17,7 +21,9 @@ from splatseg.masks import Segments, write_segments
 from splatseg.progress import Canceled
 from splatseg.scene import load_scene
 from splatseg.workflows import pipeline
+from splatseg.workflows.masks import MasksResult
 from splatseg.workflows.pipeline import RunResult, run
+from splatseg.workflows.reconstruction import ReconstructionResult
 
 ALL = ["check_model", "reconstruct", "make_masks", "train", "cluster", "render_views"]
 
@@ -30,46 +36,48 @@ class Stages:
         self.stop_at: str | None = None
         self.is_trained = self.has_labels = False
 
-    def called(self, name: str, **arguments: Any) -> None:
-        self.calls[name] = arguments
-        if name == self.stop_at:
+    def called(self, stage: str, /, **arguments: Any) -> None:
+        self.calls[stage] = arguments
+        if stage == self.stop_at:
             raise Canceled
 
-    def check_model(self, model: str | None, device: str, progress: Any) -> None:
+    def check_model(self, model: str | None, device: str) -> None:
         self.called("check_model", model=model)
 
     def reconstruct(self, source: Path, capture: Path, **arguments: Any) -> Any:
         self.called("reconstruct", source=source, capture=capture)
         scene.write_photos(capture)
         scene.add_poses(capture)
-        return Result()
+        return result(ReconstructionResult)
 
     def make_masks(self, capture: Path, *, model: Any, name: str | None, **arguments: Any) -> Any:
         self.called("make_masks", model=model, name=name)
         name = name or model or "default"
         for frame in ("a", "more/c"):
             write_mask(capture, name, frame)
-        return Result(name=name)
+        made = result(MasksResult, model=model)
+        made.name = name
+        return made
 
     def train(self, capture: Path, folder: Path, *, restart: bool, **arguments: Any) -> Any:
         self.called("train", capture=capture, folder=folder, **arguments)
         was_trained = restart or not self.is_trained
         self.is_trained, self.has_labels = True, self.has_labels and not was_trained
         learns = arguments["config"].learns_features
-        return Result(was_trained=was_trained, learns_features=learns)
+        return result(TrainResult, was_trained=was_trained, learns_features=learns)
 
     def cluster(self, folder: Path, **arguments: Any) -> Any:
         self.called("cluster", folder=folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "clusters.png").touch()
         self.has_labels = True
-        return Result()
+        return result(ClusterResult)
 
     def render_views(self, folder: Path, **arguments: Any) -> Any:
         self.called("render_views", folder=folder)
         (folder / "renders").mkdir(parents=True, exist_ok=True)
         (folder / "renders" / "contact_sheet.png").touch()
-        return Result()
+        return result(RenderResult)
 
     def load_scene(self, folder: Path) -> Any:
         frame = SimpleNamespace(name="a", lens=SimpleNamespace(width=128, height=96))
@@ -81,9 +89,11 @@ class Stages:
         return run(*arguments, **options), list(self.calls)
 
 
-class Result(SimpleNamespace):
-    def to_json(self) -> dict[str, Any]:
-        return vars(self)
+def result(kind: type, **values: Any) -> Any:
+    """What a stage returns, with these values alone."""
+    stand_in = Mock(spec=kind, **values)
+    stand_in.to_json.return_value = values
+    return stand_in
 
 
 def write_mask(capture: Path, name: str, frame: str, made_here: bool = True) -> None:
@@ -133,7 +143,7 @@ def test_photos_and_videos_go_through_all_stages(
     values = result.to_json()
     assert list(values) == ["capture", "scene", "mask_set", "poses", "masks", "training",
                             "clusters", "renders"]  # fmt: skip
-    assert values["masks"] == {"name": "default"} and values["scene"] == str(root / "splatseg")
+    assert values["masks"] == {"model": None} and values["scene"] == str(root / "splatseg")
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -231,9 +241,9 @@ def test_a_capture_becomes_a_scene_with_objects(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(pipeline.PRESETS, "plus", short_config("plus", lift={"steps": 100}))
+    monkeypatch.setitem(pipeline.PRESETS, "plus", short_config("plus", lift={"steps": 60}))
     folder = tmp_path / "scene"
-    command = ["run", str(synthetic.root), "-o", str(folder), "--iterations", "200"]
+    command = ["run", str(synthetic.root), "-o", str(folder), "--iterations", "150"]
     assert main([*command, "--json"]) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)

@@ -109,6 +109,12 @@ def library() -> ctypes.CDLL:
             f"{path.name} has ABI {lib.splatseg_abi()}, expected {ABI}",
             remedy="reinstall splatseg",
         )
+    _declare(lib)
+    return lib
+
+
+def _declare(lib: ctypes.CDLL) -> None:
+    """Tell ctypes what the functions of `native/splatseg.h` take and give."""
     lib.splatseg_instruction_sets.restype = ctypes.c_char_p
     lib.splatseg_instruction_set.restype = ctypes.c_char_p
     lib.splatseg_use_instruction_set.argtypes = [ctypes.c_char_p]
@@ -138,7 +144,6 @@ def library() -> ctypes.CDLL:
         *(c_int, POINTER(CAdamStep), c_int),
     ]
     lib.splatseg_adam.restype = None
-    return lib
 
 
 def is_available() -> bool:

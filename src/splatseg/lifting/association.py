@@ -1,4 +1,4 @@
-"""Which Gaussians lie in which mask, over all views.
+"""The mask–Gaussian association: which Gaussians lie in which mask, over all views.
 
 A Gaussian lies in a mask if most of its blending weight in that view falls on pixels of the mask.
 Segments are numbered through, view after view.
@@ -26,29 +26,29 @@ MIN_PIXELS = 60  # smaller masks hold too few Gaussians to compare
 
 @dataclass(frozen=True, eq=False)
 class MaskAssociation:
-    """Gaussians against segments and views."""
+    """Gaussians by segments and by views."""
 
     inside: sparse.csr_array
     """float32 [n, s]: 1 where Gaussian n lies in segment s."""
     visible: Bool[np.ndarray, "n v"]
     """Whether a view sees a Gaussian."""
     weight: Float32[np.ndarray, " n"]
-    """Mean weight of a Gaussian in the views that see it, in pixels: its size for all overlaps."""
+    """Mean weight of a Gaussian in the views that see it, in pixels: its size in all overlaps."""
     view: Int64[np.ndarray, " s"]
     """The view of each segment."""
     segment: Int64[np.ndarray, " s"]
     """Its number within that view."""
-    share: Float32[np.ndarray, " s"]
-    """The share of its view's pixels."""
+    fraction: Float32[np.ndarray, " s"]
+    """The fraction of its view's pixels that it covers."""
 
 
-def association(
+def associate_masks(
     gaussians: Gaussians,
     views: Sequence[SegmentedView],
     progress: Progress = SILENT,
 ) -> MaskAssociation:
-    """Backproject the masks of all views onto the Gaussians; stage "lifting masks"."""
-    inside, visible, shares, numbers, owners = [], [], [], [], []
+    """Backproject the masks of all views onto the Gaussians; the stage is "lifting masks"."""
+    inside, visible, fractions, numbers, owners = [], [], [], [], []
     total = np.zeros(len(gaussians), dtype=np.float32)
     for index, view in enumerate(views):
         progress.update("lifting masks", index, len(views))
@@ -57,11 +57,11 @@ def association(
         weights = backproject_segments(project(gaussians, view.frame.camera), view, kept)
         seen = weights[:, -1]
         is_visible = seen > MIN_WEIGHT
-        lies = (weights[:, :-1] > MIN_FRACTION * seen[:, None]) & is_visible[:, None]
-        inside.append(sparse.csr_array(lies.cpu().numpy().astype(np.float32)))
+        is_inside = (weights[:, :-1] > MIN_FRACTION * seen[:, None]) & is_visible[:, None]
+        inside.append(sparse.csr_array(is_inside.cpu().numpy().astype(np.float32)))
         visible.append(is_visible.cpu().numpy())
         total += seen.cpu().numpy()
-        shares.append(pixels[kept].cpu().numpy() / view.regions.numel())
+        fractions.append(pixels[kept].cpu().numpy() / view.regions.numel())
         numbers.append(kept.cpu().numpy())
         owners.append(np.full(len(kept), index))
     stacked = np.stack(visible, axis=1)
@@ -71,14 +71,14 @@ def association(
         weight=(total / np.maximum(stacked.sum(axis=1), 1)).astype(np.float32),
         view=np.concatenate(owners).astype(np.int64),
         segment=np.concatenate(numbers).astype(np.int64),
-        share=np.concatenate(shares).astype(np.float32),
+        fraction=np.concatenate(fractions).astype(np.float32),
     )
 
 
 def backproject_segments(
     projected: ProjectedGaussians, view: SegmentedView, kept: Tensor
 ) -> Tensor:
-    """[n, s + 1]: blending weight in each of the `kept` masks, and in the whole view at last."""
+    """[n, s + 1]: blending weight in each of the `kept` masks; in the last column, in the view."""
     everywhere = view.membership.new_ones(len(view.membership), 1)
     columns = torch.cat([view.membership[:, kept], everywhere], dim=1).float()
     parts = columns.split(CHANNELS_AT_ONCE, dim=1)

@@ -4,10 +4,11 @@ Every object has a prototype, a unit vector; prototypes are spread over the sphe
 similarity between two objects is far below Eq. 6's threshold whatever their number. With fixed
 prototypes the contrastive loss (Eq. 3) needs no means of segments: it is the cross entropy of the
 pixel's label under the softmax of its cosines. Where two objects blend, the cosine to either falls
-through 0.7 about where both have the same weight, so Eq. 6's mask ends at the edge.
+below 0.7 about where both have the same weight, so Eq. 6's mask ends at the edge.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from torch import Tensor
 from splatseg.capture import Frame
 from splatseg.engine.adam import Moments, adam_steps
 from splatseg.geometry.gaussians import Gaussians
+from splatseg.lifting.config import LiftConfig
 from splatseg.lifting.pseudo_labels import UNKNOWN
 from splatseg.progress import SILENT, Progress
 from splatseg.render import project, rasterize
@@ -57,53 +59,60 @@ def prototype_loss(
     return total / len(labels)
 
 
+@dataclass(frozen=True, eq=False)
+class PseudoLabels:
+    """Views with their label maps, to draw pixels from."""
+
+    frames: Sequence[Frame]
+    maps: Sequence[Int[Tensor, "l h w"]]
+    """Of each frame, the label map at each level; UNKNOWN where nothing is known."""
+
+    def known_pixels(self) -> dict[int, Int[Tensor, " _"]]:
+        """By frame, the pixels, counted row by row, that have a known label at the first level."""
+        known = [(maps[0].flatten() != UNKNOWN).nonzero()[:, 0] for maps in self.maps]
+        return {index: pixels for index, pixels in enumerate(known) if len(pixels) > 0}
+
+
 def train_features(
     gaussians: Gaussians,
     features: Float[Tensor, "n columns"],
-    frames: Sequence[Frame],
-    pseudo_labels: Sequence[Int[Tensor, "l h w"]],
+    pseudo_labels: PseudoLabels,
     prototypes: Sequence[Float[Tensor, "_ f"]],
-    *,
-    steps: int,
-    samples: int,
-    temperature: float,
-    learning_rate: float,
+    config: LiftConfig,
     generator: torch.Generator,
     progress: Progress = SILENT,
 ) -> Float[Tensor, "n columns"]:
-    """`features` after `steps` of Adam, each on `samples` pixels of one view with a known label.
+    """`features` after `config.steps` of Adam, each on pixels of one view with a known label.
 
     All levels are learned from the same renderings; each has its own prototypes and, one after the
-    other, its own columns of `features`. `targets` are the frames' label maps at each level; pixels
-    are drawn where the first is known. The learning rate falls to 0 over the steps.
+    other, its own columns of `features`. Pixels are drawn where the label of the first level is
+    known. The learning rate falls to 0 over the steps. The stage is "training features".
     """
     features = features.clone()
     moments = Moments.zeros_like(features)
-    known = [
-        (pseudo_label_map[0].flatten() != UNKNOWN).nonzero()[:, 0]
-        for pseudo_label_map in pseudo_labels
-    ]
-    asked = [index for index, pixels in enumerate(known) if len(pixels) > 0]
+    known = pseudo_labels.known_pixels()
+    views = list(known)
     order: list[int] = []
-    for step in range(steps if asked else 0):
-        progress.update("training features", step, steps)
+    for step in range(config.steps if known else 0):
+        progress.update("training features", step, config.steps)
         if not order:
-            order = torch.randperm(len(asked), generator=generator).tolist()
-        index = asked[order.pop()]
-        chosen = known[index][torch.randint(len(known[index]), (samples,), generator=generator)]
-        width = pseudo_labels[index].shape[2]
+            order = torch.randperm(len(views), generator=generator).tolist()
+        index = views[order.pop()]
+        drawn = torch.randint(len(known[index]), (config.samples,), generator=generator)
+        maps, chosen = pseudo_labels.maps[index], known[index][drawn]
+        width = maps.shape[2]
         pixels = torch.stack([chosen % width, chosen // width], dim=1).int().to(features.device)
-        labels = pseudo_labels[index].flatten(1)[:, chosen].long().to(features.device)
+        labels = maps.flatten(1)[:, chosen].long().to(features.device)
         with torch.no_grad():  # kept views of all frames would take gigabytes
-            view = project(gaussians, frames[index].camera)
+            projected = project(gaussians, pseudo_labels.frames[index].camera)
         leaf = features.requires_grad_()
-        rendered = rasterize(view, leaf, pixels).image.chunk(len(prototypes), dim=1)
+        rendered = rasterize(projected, leaf, pixels).image.chunk(len(prototypes), dim=1)
         losses = [
-            prototype_loss(*of_level, temperature)
+            prototype_loss(*of_level, config.temperature)
             for of_level in zip(rendered, labels, prototypes, strict=True)
         ]
         torch.stack(losses).sum().backward()
         gradient, features = leaf.grad, leaf.detach()
-        rate = learning_rate * (1 - step / steps)
-        adam_steps(features, gradient, moments, torch.full((features.shape[1],), rate), step + 1)
+        rates = torch.full((features.shape[1],), config.learning_rate * (1 - step / config.steps))
+        adam_steps(features, gradient, moments, rates, step + 1)
     return features

@@ -1,10 +1,10 @@
-"""Per view, a label map in which the masks and the objects of the scene agree.
+"""Pseudo-labels by label fusion: per view, a label map in which masks and objects agree.
 
-The objects' labels, rendered, are right about what is where, but soft at the edges. A mask that
-agrees with its object's rendered label has the edge of the photo: the label map takes it from
-there, both where the mask has more and where it has less. Masks that disagree are left out: those
-that join objects, or show half of one. Along the edges of objects without a mask in this view
-nothing is known, and the pixels are not asked.
+The rendered labels of the objects are right about what is where, but soft at the edges. A mask that
+agrees with its object's rendered label has the edge of the photo, so the label map takes the edge
+from it, both where the mask has more and where it has less. Masks that disagree are left out: they
+join objects or show half of one. Along the edges of objects without a mask in this view the label
+is unknown, and these pixels take no part in training.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from splatseg.lifting.views import SegmentedView
 from splatseg.render import project
 from splatseg.render.labels import label_image
 
-UNKNOWN = -1  # the label of pixels that are not asked
+UNKNOWN = -1  # the label of pixels that take no part in training
 MIN_AGREEMENT = 0.7  # IoU of a mask with its object's rendered label
-EDGE = 3  # pixels on either side of a rendered edge that are not sure
+EDGE = 3  # pixels on either side of a rendered edge that are unsure
 
 
 def object_masks(
@@ -56,25 +56,25 @@ def fuse_labels(
 ) -> Int64[np.ndarray, "h w"]:
     """The rendered label map with the edges of those (object, mask) that agree with it."""
     label_map = rendered.copy()
-    unsure = dilated(edges(rendered), EDGE)
-    for number, mask in agreeing(rendered, masks):
+    unsure = dilate(label_edges(rendered), EDGE)
+    for number, mask in agreeing_masks(rendered, masks):
         lost = (label_map == number) & ~mask
         if lost.any() and not (label_map == number).all():
-            label_map[lost] = nearest_others(label_map, number)[lost]
+            label_map[lost] = replace_with_nearest(label_map, number)[lost]
         smaller_elsewhere = (label_map > number) & (rendered != number)
         label_map[mask & ~smaller_elsewhere] = number
-        window = around(mask, 2 * EDGE)
+        window = window_around(mask, 2 * EDGE)
         unsure[window] &= ~outline_band(mask[window])
     label_map[unsure] = UNKNOWN
     return label_map
 
 
-def agreeing(
+def agreeing_masks(
     rendered: Int64[np.ndarray, "h w"], masks: Sequence[tuple[int, Bool[np.ndarray, "h w"]]]
 ) -> list[tuple[int, Bool[np.ndarray, "h w"]]]:
     """Each object's best mask, where that agrees with the rendered labels; larger objects first.
 
-    Smaller objects that stand in front of an object are no part of the comparison.
+    Smaller objects in front of an object are left out of the comparison.
     """
     best: dict[int, tuple[float, Bool[np.ndarray, "h w"]]] = {}
     for number, mask in masks:
@@ -86,7 +86,7 @@ def agreeing(
     return [(number, best[number][1]) for number in sorted(best)]
 
 
-def edges(label_map: Int64[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def label_edges(label_map: Int64[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Pixels beside one of another label."""
     found = np.zeros(label_map.shape, dtype=bool)
     across, down = label_map[:, 1:] != label_map[:, :-1], label_map[1:] != label_map[:-1]
@@ -97,10 +97,12 @@ def edges(label_map: Int64[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     return found
 
 
-def nearest_others(label_map: Int64[np.ndarray, "h w"], number: int) -> Int64[np.ndarray, "h w"]:
+def replace_with_nearest(
+    label_map: Int64[np.ndarray, "h w"], number: int
+) -> Int64[np.ndarray, "h w"]:
     """The label map with the nearest other label at pixels of `number`; some pixel has another."""
     filled = label_map.copy()
-    window = around(label_map == number, 1)  # what surrounds the label is all in there
+    window = window_around(label_map == number, 1)  # what surrounds the label is all in there
     inside = label_map[window] == number
     nearest = ndimage.distance_transform_edt(inside, return_distances=False, return_indices=True)
     filled[window] = label_map[window][tuple(np.asarray(nearest))]
@@ -109,17 +111,17 @@ def nearest_others(label_map: Int64[np.ndarray, "h w"], number: int) -> Int64[np
 
 def outline_band(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """EDGE + 1 pixels on either side of a mask's outline."""
-    return dilated(mask, EDGE + 1) & dilated(~mask, EDGE + 1)
+    return dilate(mask, EDGE + 1) & dilate(~mask, EDGE + 1)
 
 
-def dilated(mask: Bool[np.ndarray, "h w"], pixels: int) -> Bool[np.ndarray, "h w"]:
+def dilate(mask: Bool[np.ndarray, "h w"], pixels: int) -> Bool[np.ndarray, "h w"]:
     """Grown by so many pixels, to the four sides in each step."""
     grown = np.empty_like(mask)
     ndimage.binary_dilation(mask, iterations=pixels, output=grown)
     return grown
 
 
-def around(mask: Bool[np.ndarray, "h w"], margin: int) -> tuple[slice, slice]:
+def window_around(mask: Bool[np.ndarray, "h w"], margin: int) -> tuple[slice, slice]:
     """The window that holds a mask of any pixels and `margin` more on every side."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return (

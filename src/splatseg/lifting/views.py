@@ -14,7 +14,7 @@ class SegmentedView:
 
     frame: Frame
     regions: Int[Tensor, "h w"]
-    """The region of each pixel of the working image."""
+    """The region of each pixel of the undistorted image."""
     membership: Bool[Tensor, "r s"]
     """[region, segment]: whether the region lies in the segment."""
 
@@ -24,7 +24,7 @@ class SegmentedView:
         return self.membership.shape[1]
 
     def pixels(self) -> Int[Tensor, " s"]:
-        """Pixels of each mask in the working image."""
+        """Pixels of each mask in the undistorted image."""
         sizes = self.regions.flatten().bincount(minlength=len(self.membership))
         return (sizes[:, None] * self.membership).sum(dim=0)
 

@@ -14,17 +14,17 @@ joins several objects is a whole here, and the objects are its parts.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, Num
 
 from splatseg.masks.config import LEVELS, Level
 
-# The share of a part that lies in what it is part of. In real SAM masks the pairs part here: for 25
+# The fraction of a part that lies in its whole. In real SAM masks the pairs part here: for 25
 # masks that lie in a larger one by more than 0.8, one does so by 0.5 to 0.8. A bound of 0.9 would
 # lose parts with ragged outlines (1 in 25 of real ones, 1 in 7 of simulated ones that are hard) and
 # rid them of hardly any mask of another object.
 MIN_INSIDE = 0.8
-# A part's area as a share of the whole's, at most. Masks more alike than that are two outlines of
-# one thing, of one level: only such masks can have an IoU above this.
+# A part's size as a fraction of the whole's, at most. Masks more similar than that are two outlines
+# of one object, of one level: only such masks can have an IoU above this.
 MAX_PART = 0.8
 # A mask with more of the photo than this is the scene's, not an object's: nobody could walk around
 # an object that fills half of the photo. SAM gives such masks to floor, table and walls in one,
@@ -61,8 +61,8 @@ def nest(intersections: Int64[np.ndarray, "n n"], photo_area: int) -> Nesting:
     areas = intersections.diagonal()
     contains = containment(intersections)
     is_scene = areas > SCENE_FRACTION * photo_area
-    parent = _smallest_container(contains & ~is_scene[:, None], areas)
-    return Nesting(contains, parent, _depths(parent))
+    parent = smallest_container(contains & ~is_scene[:, None], areas)
+    return Nesting(contains, parent, depths(parent))
 
 
 def containment(intersections: Int64[np.ndarray, "n n"]) -> Bool[np.ndarray, "n n"]:
@@ -70,13 +70,21 @@ def containment(intersections: Int64[np.ndarray, "n n"]) -> Bool[np.ndarray, "n 
 
     A strict partial order: a part is smaller than what contains it, and a part's part is a part.
     """
-    areas = intersections.diagonal()
-    smaller = areas <= MAX_PART * areas[:, None]
-    contains = smaller & (overlap_share(intersections) >= MIN_INSIDE)
-    containers = contains.T.copy()  # a row for each part
-    for part in np.argsort(-areas, kind="stable"):  # what contains it is larger, so complete
+    containers = lies_in(intersections).T.copy()  # a row for each part
+    for part in np.argsort(
+        -intersections.diagonal(), kind="stable"
+    ):  # what contains it is larger, so complete
         containers[part] |= containers[containers[part]].any(axis=0)
     return containers.T
+
+
+def lies_in(shared: Num[np.ndarray, "n n"]) -> Bool[np.ndarray, "n n"]:
+    """[a, b]: most of b lies in a, which is clearly larger; nothing empty lies anywhere.
+
+    `shared[a, b]` is the size of what a and b share, its diagonal their own sizes.
+    """
+    sizes = shared.diagonal()
+    return (shared >= MIN_INSIDE * sizes) & (sizes <= MAX_PART * sizes[:, None]) & (sizes > 0)
 
 
 def overlap_share(intersections: Int64[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
@@ -84,16 +92,17 @@ def overlap_share(intersections: Int64[np.ndarray, "n n"]) -> Float[np.ndarray, 
     return intersections / np.maximum(intersections.diagonal(), 1)
 
 
-def _smallest_container(
-    contains: Bool[np.ndarray, "n n"], areas: Int64[np.ndarray, " n"]
+def smallest_container(
+    contains: Bool[np.ndarray, "n n"], sizes: Num[np.ndarray, " n"]
 ) -> Int64[np.ndarray, " n"]:
-    """Among equal areas the last, which a label map would show."""
-    by_size = np.argsort(-areas, kind="stable")
-    place = np.where(contains[by_size], np.arange(len(areas))[:, None], -1).max(axis=0, initial=-1)
+    """For each b the smallest a with `contains[a, b]`, -1 for none; among equal sizes the last."""
+    by_size = np.argsort(-sizes, kind="stable")
+    place = np.where(contains[by_size], np.arange(len(sizes))[:, None], -1).max(axis=0, initial=-1)
     return np.where(place >= 0, by_size[place], -1)
 
 
-def _depths(parent: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+def depths(parent: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """The number of ancestors; `parent` is -1 for none."""
     depth = np.zeros_like(parent)
     ancestor = parent
     while (ancestor >= 0).any():

@@ -34,7 +34,6 @@ from splatseg.models.input_transform import (
 )
 from splatseg.models.mask_decoder import PROMPTS_AT_ONCE, MaskDecoder
 from splatseg.models.segmenter import EncodedPhoto, Prediction
-from splatseg.progress import SILENT, Progress
 
 # The first that exists and says something: files of transformers up to 4, and since.
 PROCESSOR_CONFIGS = ("preprocessor_config.json", "processor_config.json")
@@ -186,9 +185,9 @@ class HfSegmenter:
         return self._canvas.logits_covered(photo.height, photo.width, photo.content.logit_side)
 
 
-def fetch(model: str, progress: Progress = SILENT) -> Path:
+def fetch(model: str) -> Path:
     """The folder with a model of the Hugging Face hub."""
-    return fetch_files(model, NEEDED_FILES, has_weights, DEFAULT_MODEL, progress)
+    return fetch_files(model, NEEDED_FILES, has_weights, example=DEFAULT_MODEL)
 
 
 def _family(folder: Path) -> Family:

@@ -11,7 +11,6 @@ from typing import Any
 
 from splatseg.errors import SplatsegError
 from splatseg.files import read_json
-from splatseg.progress import SILENT, Progress
 
 CONFIG = "config.json"
 WEIGHTS = "model*.safetensors"
@@ -27,20 +26,10 @@ def import_transformers() -> Any:
     return transformers
 
 
-def fetch(
-    model: str,
-    files: Sequence[str],
-    is_whole: Callable[[Path], bool],
-    example: str,
-    progress: Progress = SILENT,
-) -> Path:
+def fetch(model: str, files: Sequence[str], is_whole: Callable[[Path], bool], example: str) -> Path:
     """The folder with `files` of a model of the hub: from its cache, else downloaded into it.
 
-    `is_whole` tells whether what the cache has is all that is needed. A download is noted.
-
-    Raises:
-        SplatsegError: there is no such model, its license was not accepted, or the hub cannot be
-            reached.
+    `is_whole` tells whether what the cache has is all that is needed.
     """
     try:
         from huggingface_hub import errors, snapshot_download
@@ -52,7 +41,6 @@ def fetch(
             folder = snapshot_download(model, allow_patterns=patterns, local_files_only=True)
             if is_whole(Path(folder)):
                 return Path(folder)
-        progress.note(f"{model} is downloaded from the Hugging Face hub")
         return Path(snapshot_download(model, allow_patterns=patterns))
     except errors.GatedRepoError as error:
         raise SplatsegError(

@@ -136,7 +136,7 @@ def make_masks(
     photos = _find_photos(capture, progress)
     at_once = 1 if at.type == "cuda" else min(torch.get_num_threads(), PHOTOS_AT_ONCE, len(photos))
     with torch_threads(torch.get_num_threads() // at_once):
-        segmenter = load_segmenter(model, device=at, progress=progress)
+        segmenter = load_segmenter(model, device=at)
         folder = _set_folder(capture, name or _file_safe(segmenter.name))
         files = provenance_files(folder)
         config = config or _config_of(files) or GenerationConfig()
@@ -312,13 +312,13 @@ def is_finished(capture: Path, name: str) -> bool:
     return all(photo.is_test or frame in whole for frame, photo in _find_photos(capture).items())
 
 
-def check_model(model: str | None, device: Device = "auto", progress: Progress = SILENT) -> None:
+def check_model(model: str | None, device: Device = "auto") -> None:
     """Load a segmentation model and let it go: to know before long work that it is there.
 
     Raises:
         SplatsegError: there is no such model, or it cannot be loaded.
     """
-    load_segmenter(model, device=_model_device(device), progress=progress)
+    load_segmenter(model, device=_model_device(device))
 
 
 class _PhotoFile(NamedTuple):

@@ -111,7 +111,7 @@ def run(
         config = replace(config, iterations=iterations)
     choose_device(device)
     if config.learns_features and _needs_model(capture, masks, model):
-        check_model(model, device, progress)
+        check_model(model, device)
     poses = None
     if capture != source or not find_pose_files(capture):
         poses = reconstruct(source, capture, threads=threads, progress=progress)
