@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -108,6 +109,14 @@ def test_a_turntable_of_photos_from_straight_above_looks_down_at_a_slant() -> No
     for camera in turntable([above, above, side], ORIGIN, 3, 64, 64):
         assert torch.isfinite(camera.cam_from_world).all()
         assert pixel(camera, ORIGIN)[:2] == pytest.approx((32.0, 32.0))
+
+
+def test_a_turntable_begins_anywhere_if_the_first_photo_is_straight_above_the_center() -> None:
+    above = look_at(LENS, point(0.0, 0.0, 2.0), point(1.0, 0.0, 2.0), UP)
+    made = turntable([above, *ring(4)], ORIGIN, 4, 64, 64)
+    assert all(torch.isfinite(camera.cam_from_world).all() for camera in made)
+    sides = [camera.position[:2] / camera.position[:2].norm() for camera in made]
+    assert [float(a @ b) for a, b in pairwise(sides)] == pytest.approx([0, 0, 0], abs=1e-9)
 
 
 def test_a_flight_begins_and_ends_at_the_photos_and_passes_them_evenly() -> None:

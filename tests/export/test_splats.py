@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -172,6 +173,19 @@ def test_nan_is_refused_and_what_was_there_stays(tmp_path: Path) -> None:
         write_splats(path, bad)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_gaussforge_refuses_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing:
+        def convert(self, *arguments: object) -> dict[str, str]:
+            return {"error": "too much"}
+
+    monkeypatch.setitem(sys.modules, "gaussforge", SimpleNamespace(GaussForge=Refusing))
+    with pytest.raises(SplatsegError, match=r"gaussforge cannot write .*scene\.sog: too much"):
+        write_splats(tmp_path / "scene.sog", random_gaussians(0))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_gaussforge_the_sentence_names_the_extra(

@@ -20,6 +20,8 @@ from splatseg.export.formats import FORMATS, GaussianFormat
 from splatseg.export.path import focus, turntable
 from splatseg.masks import open_masks, read_label_map
 from splatseg.scene import load_scene, read_ply, save_scene
+from splatseg.segmentation import Selection, save_selection
+from splatseg.segmentation.selection import fingerprint
 from splatseg.workflows.exports import export
 
 MIN_IOU = 0.8  # of a ball in a view, at a few pixels of outline
@@ -246,6 +248,15 @@ def test_a_scene_without_objects_has_no_ids_and_masks(unlabeled: Path, tmp_path:
     for name, format in {"a.npz": "ids", "a.json": "boxes", "a": "masks"}.items():
         with pytest.raises(SplatsegError, match="has no objects yet; run splatseg cluster"):
             export(unlabeled, tmp_path / name, format=format)  # type: ignore[arg-type]
+
+
+def test_a_pick_of_nothing_is_not_exported(labeled: Path, tmp_path: Path) -> None:
+    gaussians = load_scene(labeled).gaussians
+    nothing = Selection(torch.full((len(gaussians),), 0.4), fingerprint(gaussians), ("nothing",))
+    save_selection(tmp_path / "none.safetensors", nothing)
+    with pytest.raises(SplatsegError, match="the selection holds no Gaussian"):
+        export(labeled, tmp_path / "a.ply", selections=[str(tmp_path / "none.safetensors")])
+    assert not (tmp_path / "a.ply").exists()
 
 
 def test_foreign_files_are_never_replaced(labeled: Path, capture_copy: Path) -> None:
