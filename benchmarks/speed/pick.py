@@ -63,7 +63,7 @@ def measure(scene: Scene, clicks: int, generator: torch.Generator) -> dict[str, 
         def ask(click: PointPrompt = click) -> None:
             nonlocal selection
             selection = picker.pick([click])
-            picker.mask(selection, click.frame)
+            picker.mask(selection, click.view)
 
         times["click"].append(timed(ask))
         times["again"].append(timed(ask))

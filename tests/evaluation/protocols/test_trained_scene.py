@@ -233,6 +233,12 @@ def test_selections_outside_the_objects_boxes(
     assert low <= measure("click3d").report["outside"] <= high
 
 
+def test_gaussians_by_their_own_features(measure: Measure) -> None:
+    """The paper's selection (Fig. 4), which is another one than that of votes."""
+    own = measure("click3d", select_by_own_features=True).report["miou"]
+    assert 0.3 < own != measure("click3d").report["miou"]
+
+
 def test_the_ceiling_needs_no_features(clustered: Scene, measure: Measure) -> None:
     bare = measure("ceiling", without_features(clustered)).report
     assert bare == measure("ceiling").report
