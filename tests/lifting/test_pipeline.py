@@ -98,9 +98,9 @@ def test_objects_are_balls(true_scene, lifted) -> None:
 
 def test_all_stages_are_reported(lifted) -> None:
     progress = lifted[1]
-    assert list(dict.fromkeys(progress.stages)) == [s for s in STAGES if s in progress.stages]
+    assert progress.stages == [stage for stage in STAGES if stage in progress.stages]
     assert {"lifting masks", "training features"} <= set(progress.stages)
-    assert all(done < total for _, done, total, _ in progress.updates)
+    assert all(done < total for _, done, total in progress.updates)
 
 
 def test_masks_without_agreement_give_one_feature_for_all(true_scene, views, lift_with) -> None:

@@ -13,7 +13,7 @@ from splatseg.training.contrast import first_features
 from splatseg.training.randomness import generator
 from splatseg.training.views import TrainingViews
 
-PAPER = replace(PRESETS["paper"], iterations=300)
+PAPER = replace(PRESETS["paper"], iterations=600)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ GPU_LOSS_TOLERANCE = 1e-2  # a guess until it is measured
 
 # Both feature losses, a density round, a degree of color, idle steps; a checkpoint.
 SHORT: dict[str, Any] = {
-    "iterations": 12,
+    "iterations": 8,
     "checkpoint_interval": 5,
     "appearance": {"sh_interval": 6},
     "density": {"start": 4, "interval": 4, "stop": 0.9, "reset_interval": 0.5},
@@ -94,14 +94,15 @@ def test_a_run_goes_on_on_another_device(
     begun_on: Literal["cpu", "cuda"], synthetic, config: Config, gpu: None, tmp_path: Path
 ) -> None:
     second: Literal["cpu", "cuda"] = "cuda" if begun_on == "cpu" else "cpu"
-    stop, seen = At(stage="training", done=7), Recorder()
+    stop, seen = At(stage="training", done=6), Recorder()
     train_on(begun_on, synthetic.root, config(**SHORT), tmp_path, stop)
     assert (tmp_path / CHECKPOINT).is_file()
     train_on(second, synthetic.root, config(**SHORT), tmp_path, seen)
-    assert seen.steps("training")[0] == 8
+    assert seen.steps("training")[0] == 7
     assert len(load_scene(tmp_path).gaussians) == seen.details("training", "Gaussians")[-1]
 
 
+@pytest.mark.parametrize("count", [0, 500])
 def test_density_control_makes_tensors_where_the_gaussians_are(
     count: int, true_scene: tuple[Gaussians, torch.Tensor]
 ) -> None:

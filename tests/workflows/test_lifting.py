@@ -52,7 +52,7 @@ def test_a_scene_folder_and_its_ply_give_the_same(
 def test_a_scene_is_replaced_only_by_restart_and_not_by_a_canceled_lifting(
     scene_copy: Path, synthetic
 ) -> None:
-    with pytest.raises(SplatsegError, match="holds a scene already; .*`restart`"):
+    with pytest.raises(SplatsegError, match=r"holds a scene already; .*`restart`"):
         lift_onto(scene_copy, synthetic.root, scene_copy)
     before = (scene_copy / "features.safetensors").read_bytes()
     options = {"restart": True, "config": FEW_STEPS}

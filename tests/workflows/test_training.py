@@ -2,11 +2,13 @@
 
 import errno
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +162,8 @@ import torch
 torch.set_num_threads(1)
 kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
 root, folder, config = pickle.loads(bytes.fromhex(sys.argv[1]))
-train(root, folder, config=config, device="cpu", progress=At(stage="training", done=27, action=kill))
+stop = At(stage="training", done=27, action=kill)
+train(root, folder, config=config, device="cpu", progress=stop)
 """
 
 
@@ -168,8 +171,6 @@ train(root, folder, config=config, device="cpu", progress=At(stage="training", d
 def test_a_killed_run_goes_on_from_its_checkpoint(
     synthetic, busy_config, run_training: Run, uninterrupted: Scene, tmp_path: Path
 ) -> None:
-    import pickle
-
     arguments = pickle.dumps((synthetic.root, tmp_path, busy_config)).hex()
     paths = [str(Path(splatseg.__file__).parents[1]), str(Path(__file__).parents[1])]
     killed = subprocess.run(
@@ -269,7 +270,6 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_first_iteration(
 
 def test_outside_the_main_thread_steps_are_not_guarded_from_ctrl_c() -> None:
     """Signals go to the main thread alone, and only it may handle them."""
-    from concurrent.futures import ThreadPoolExecutor
 
     def guarded() -> int:
         with trainer._interrupts_deferred():
