@@ -32,7 +32,7 @@ class FakeHf:
 def cache(monkeypatch, tmp_path):
     """An empty cache folder, and a hub that has everything."""
     monkeypatch.setattr(models, "HfSegmenter", FakeHf)
-    monkeypatch.setattr(models, "fetch", lambda model, progress: Path("fetched") / model)
+    monkeypatch.setattr(models, "fetch", lambda model: Path("fetched") / model)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "cache" / "splatseg" / "models"
@@ -115,7 +115,7 @@ def test_without_a_name_and_a_cache_sam_1_of_the_hub(cache):
 
 
 def test_without_any_model_both_ways_to_one(monkeypatch, cache):
-    def no_fetch(model, progress):
+    def no_fetch(model):
         raise SplatsegError(f"{model} is not to be had; expected a network")
 
     monkeypatch.setattr(models, "fetch", no_fetch)

@@ -19,7 +19,7 @@ class Frame:
     photo: str
     """The photo's path relative to the capture, with forward slashes: `images/cam0/0001.jpg`."""
     camera: Camera
-    """The undistorted camera: undistorted and downscaled."""
+    """The camera of the undistorted, downscaled image."""
     lens: Lens
     """How the photo itself was taken."""
     is_test: bool

@@ -18,7 +18,6 @@ from splatseg.models.hf_sam import DEFAULT_MODEL, HfSegmenter, fetch
 from splatseg.models.hub import CONFIG
 from splatseg.models.onnx_sam import OnnxSegmenter
 from splatseg.models.segmenter import Segmenter
-from splatseg.progress import SILENT, Progress
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 EXPECTED = (
@@ -32,23 +31,20 @@ WAYS_TO_A_MODEL = (
 )
 
 
-def load_segmenter(
-    model: str | None, *, device: torch.device, progress: Progress = SILENT
-) -> Segmenter:
+def load_segmenter(model: str | None, *, device: torch.device) -> Segmenter:
     """The model that draws masks from prompts.
 
     Args:
         model: a folder with a model in ONNX or in Hugging Face's form, or an id of the hub; None
             for the first one of the user's cache folder, else SAM ViT-B of the hub.
         device: where a Hugging Face model runs; ONNX models run on the CPU.
-        progress: hears of a download.
 
     Raises:
         SplatsegError: there is no such model, it cannot be downloaded or loaded, or the extra that
             runs it is not installed.
     """
     if model is None:
-        return _default_segmenter(device, progress)
+        return _default_segmenter(device)
     folder = Path(model).expanduser()
     if folder.is_dir():
         return _from_folder(folder, device)
@@ -58,7 +54,7 @@ def load_segmenter(
             f"the model {model} {found}",
             remedy=f"{EXPECTED}",
         )
-    return HfSegmenter(fetch(model, progress), model, device)
+    return HfSegmenter(fetch(model), model, device)
 
 
 def cache_folder() -> Path:
@@ -72,12 +68,12 @@ def cache_folder() -> Path:
     return Path(base) / "splatseg" / "models"
 
 
-def _default_segmenter(device: torch.device, progress: Progress) -> Segmenter:
+def _default_segmenter(device: torch.device) -> Segmenter:
     for folder in sorted(cache_folder().glob("*")):
         if _holds_onnx(folder) or (folder / CONFIG).is_file():
             return _from_folder(folder, device)
     try:
-        return HfSegmenter(fetch(DEFAULT_MODEL, progress), DEFAULT_MODEL, device)
+        return HfSegmenter(fetch(DEFAULT_MODEL), DEFAULT_MODEL, device)
     except SplatsegError as error:
         reason, _, _ = str(error).partition(";")
         raise SplatsegError(
