@@ -34,3 +34,9 @@ from .segmentation import load_selection as load_selection
 from .segmentation import save_selection as save_selection
 from .version import __version__ as __version__
 from .viz.photos import picture as picture
+from .workflows.clustering import cluster as cluster
+from .workflows.lifting import lift as lift
+from .workflows.masks import make_masks as make_masks
+from .workflows.pipeline import run as run
+from .workflows.reconstruction import reconstruct as reconstruct
+from .workflows.training import train as train

@@ -11,14 +11,9 @@ import pytest
 import torch
 from builders.progress import At
 from PIL import Image
-from splatseg.cli.prompts import parse_click
 
 from splatseg.cli import main
-from splatseg.errors import SplatsegError
-from splatseg.evaluation import iou
-from splatseg.masks import read_label_map
-from splatseg.scene import load_scene, read_ply, save_labels
-from splatseg.segmentation import PointPrompt, load_selection
+from splatseg.scene import load_scene
 from splatseg.segmentation.connected_components import FLOATER
 
 MIN_PICK_IOU = 0.7  # of the red ball in the view that is clicked; seeds 0 to 2 have 0.99
@@ -90,83 +85,6 @@ def red_click(synthetic) -> tuple[str, np.ndarray]:
     return f"view_0:{x},{y}", synthetic.truth["view_0"] == 1
 
 
-def test_pick_writes_masks_gaussians_and_an_overview(
-    scene_copy: Path, red_click, run_json: Json
-) -> None:
-    at, truth = red_click
-    result = run_json("pick", scene_copy, "--at", at, "--name", "red ball")
-    folder = scene_copy / "picks" / "red ball"
-    assert result["pick"] == str(folder)
-    names = {f"view_{i}" for i in range(10)}
-    assert set(result["pixels"]) == names
-    assert {path.stem for path in (folder / "masks").iterdir()} == names
-    mask = read_label_map(folder / "masks" / "view_0.png")
-    assert mask.shape == (72, 96) and set(np.unique(mask)) == {0, 255}
-    assert np.count_nonzero(mask) == result["pixels"]["view_0"]
-    assert iou(mask > 0, truth) > MIN_PICK_IOU
-    scene = load_scene(scene_copy)
-    selected = load_selection(folder / "selection.safetensors", scene).selected
-    assert result["gaussians"] == int(selected.sum()) > 0
-    assert torch.equal(read_ply(folder / "gaussians.ply").means, scene.gaussians.means[selected])
-    with Image.open(folder / "overview.png") as overview:
-        assert overview.width > 3 * 400
-
-
-def test_several_clicks_and_a_new_pick_of_the_same_name(
-    scene_copy: Path, synthetic, red_click, run_json: Json
-) -> None:
-    x, y = synthetic.click(2, "view_5")
-    one = run_json("pick", scene_copy, "--at", red_click[0])
-    both = run_json("pick", scene_copy, "--at", red_click[0], "--at", f"view_5:{x},{y}")
-    assert both["pick"] == one["pick"] == str(scene_copy / "picks" / "object")
-    assert both["gaussians"] > one["gaussians"]
-    assert all(both["pixels"][name] >= one["pixels"][name] for name in one["pixels"])
-
-
-def test_a_pick_of_no_gaussian_still_has_its_masks(
-    scene_copy: Path, red_click, run_json: Json
-) -> None:
-    result = run_json("pick", scene_copy, "--at", red_click[0], "--threshold", "0.99999")
-    assert result["gaussians"] == 0
-    folder = scene_copy / "picks" / "object"
-    assert not (folder / "gaussians.ply").exists()
-    assert (folder / "overview.png").is_file()
-
-
-def test_pick_works_without_the_photos(scene_copy: Path, red_click, run_json: Json) -> None:
-    path = scene_copy / "manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps(manifest | {"capture": "/moved/away"}))
-    run_json("pick", scene_copy, "--at", red_click[0], "-o", scene_copy.parent / "elsewhere")
-    assert (scene_copy.parent / "elsewhere" / "overview.png").is_file()
-    result = run_json("render", scene_copy)
-    assert {p.name for p in Path(result["renders"]).iterdir()} == {
-        "color",
-        "features",
-        "contact_sheet.png",
-    }
-
-
-@pytest.mark.parametrize(
-    ("text", "click"),
-    [
-        ("a:3,4", PointPrompt("a", 3.5, 4.5)),  # whole numbers name a pixel
-        ("cam0/0001:3.0,4.25", PointPrompt("cam0/0001", 3.0, 4.25)),
-        ("a:b:0,0", PointPrompt("a:b", 0.5, 0.5)),
-    ],
-)
-def test_a_click_is_parsed(text: str, click: PointPrompt) -> None:
-    assert parse_click(text) == click
-
-
-@pytest.mark.parametrize(
-    "text", ["", "a", "a:", ":1,2", "a:1", "a:1,2,3", "a:x,y", "a:-1,2", "1,2"]
-)
-def test_a_malformed_click_is_refused(text: str) -> None:
-    with pytest.raises(SplatsegError, match="is not FRAME:X,Y, as in frame_00012:320,240"):
-        parse_click(text)
-
-
 def test_cluster_and_render_in_turn(scene_copy: Path, run_json: Json) -> None:
     found = run_json("cluster", scene_copy)
     objects = json.loads((scene_copy / "objects.json").read_text())["objects"]
@@ -189,18 +107,6 @@ def test_cluster_and_render_in_turn(scene_copy: Path, run_json: Json) -> None:
         assert {path.name for path in folder.iterdir()} == {"view_1.png", "view_7.png"}
     with Image.open(rendered["contact_sheet"]) as sheet:
         assert sheet.width > 4 * 400
-
-
-def test_objects_keep_the_ids_that_they_had(scene_copy: Path, run_json: Json) -> None:
-    first = run_json("cluster", scene_copy)
-    labels = load_scene(scene_copy).labels
-    assert labels is not None
-    save_labels(scene_copy, torch.where(labels > 0, labels + 10, labels))
-
-    again = run_json("cluster", scene_copy)
-    assert [row["id"] for row in again["objects"]] == [row["id"] + 10 for row in first["objects"]]
-    fresh = run_json("cluster", scene_copy, "--fresh-ids")
-    assert fresh == first
 
 
 def test_people_read_how_many_objects_there_are(scene_copy: Path, capsys) -> None:

@@ -59,18 +59,6 @@ class Output:
             print(json.dumps(data, indent=2, default=str))
 
     @contextmanager
-    def progress(self, what: str, total: int) -> Iterator["ProgressLine"]:
-        """A progress line with an ETA; a plain line now and then where there is no terminal."""
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            yield ProgressLine(what, total, None, None)
-            return
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), _Details())
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task(what, total=total, details="")
-            yield ProgressLine(what, total, progress, task)
-
-    @contextmanager
     def progress_bar(self) -> Iterator["ProgressBar"]:
         """A bar with an ETA for each stage of a workflow; a plain line now and then elsewhere."""
         console = Console(stderr=True)
@@ -80,33 +68,6 @@ class Output:
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), _Details())
         with Progress(*columns, console=console, transient=True) as bars:
             yield ProgressBar(self, bars)
-
-
-class ProgressLine:
-    """One running piece of work."""
-
-    def __init__(self, what: str, total: int, progress: Progress | None, task: Any) -> None:
-        self._what, self._total, self._progress, self._task = what, total, progress, task
-        self._began = self._printed = time.monotonic()
-
-    def restart(self, what: str, total: int) -> None:
-        """The same line for another piece of work."""
-        self._what, self._total, self._began = what, total, time.monotonic()
-        if self._progress is not None:
-            self._progress.reset(self._task, total=total, description=what, details="")
-
-    def update(self, done: int, details: str = "") -> None:
-        """`done` of the total are finished; `details` is shown beside it."""
-        now = time.monotonic()
-        text = f"{done}/{self._total}"
-        if 0 < done < self._total:
-            text += f"  {_duration((now - self._began) / done * (self._total - done))} left"
-        text += f"  {details}" if details else ""
-        if self._progress is not None:
-            self._progress.update(self._task, completed=done, details=text)
-        elif now - self._printed >= PLAIN_INTERVAL:
-            self._printed = now
-            print(f"{self._what}: {text}", file=sys.stderr, flush=True)
 
 
 class ProgressBar:
