@@ -7,6 +7,7 @@ from builders.progress import At
 
 from splatseg.capture import load_capture
 from splatseg.errors import SplatsegError
+from splatseg.evaluation import find_protocol
 from splatseg.lifting.config import LiftConfig
 from splatseg.scene import load_scene, write_ply
 from splatseg.workflows.lifting import LiftResult, lift

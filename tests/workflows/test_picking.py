@@ -139,11 +139,11 @@ def test_nothing_but_a_pick_is_replaced(scene_copy: Path, synthetic) -> None:
     assert not (scene_copy / "picks").exists()
 
 
-@pytest.mark.parametrize("stage", ["selecting", "masks"])
-def test_canceled_it_writes_nothing(scene_copy: Path, synthetic, stage: str) -> None:
+@pytest.mark.parametrize("last", ["selecting", "masks"])
+def test_canceled_it_writes_nothing(scene_copy: Path, synthetic, last: str) -> None:
     class Cancel(Silent):
-        def update(self, here, done, total, details=None) -> None:
-            if here == stage:
+        def update(self, stage, done, total, details=None) -> None:
+            if stage == last:
                 raise Canceled
 
     with pytest.raises(Canceled):
