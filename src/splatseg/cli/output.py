@@ -1,24 +1,22 @@
 """What the command line shows: text and progress for people, one JSON object for programs.
 
 With `--json`, stdout carries the JSON object and nothing else; everything for people goes to
-stderr.
+stderr. rich is imported when something is shown: help and wrong arguments do without.
 """
 
 import json
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from splatseg.cli.progress_bar import ProgressBar
 
 MAX_TABLE_WIDTH = 1000  # characters
-PLAIN_INTERVAL = 10.0  # seconds between progress lines when stderr is no terminal
 
 
 class Output:
@@ -26,11 +24,16 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+
+    @cached_property
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(stderr=self.as_json, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """A line for people."""
-        self.console.print(text, markup=False)
+        self._console.print(text, markup=False)
 
     def wrote(self, path: Path, what: str) -> None:
         """Name a file or folder that was written."""
@@ -44,6 +47,9 @@ class Output:
         """Rows with the same keys, fractions with three digits; nothing without rows."""
         if not rows:
             return
+        from rich.console import Console
+        from rich.table import Table
+
         table = Table(box=None, pad_edge=False)
         for name in rows[0]:
             table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
@@ -61,68 +67,11 @@ class Output:
     @contextmanager
     def progress_bar(self) -> Iterator["ProgressBar"]:
         """A bar with an ETA for each stage of a workflow; a plain line now and then elsewhere."""
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            yield ProgressBar(self, None)
-            return
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), _Details())
-        with Progress(*columns, console=console, transient=True) as bars:
-            yield ProgressBar(self, bars)
+        from splatseg.cli.progress_bar import open_progress_bar
 
-
-class ProgressBar:
-    """The command line's `splatseg.progress.Progress`."""
-
-    def __init__(self, out: Output, bars: Progress | None) -> None:
-        self._out, self._bars = out, bars
-        self._stage, self._task = "", TaskID(0)
-        self._began = self._printed = time.monotonic()
-
-    def update(
-        self, stage: str, done: int, total: int, details: Mapping[str, int | float] | None = None
-    ) -> None:
-        """See `Progress.update`; the time left is that of the stage."""
-        now = time.monotonic()
-        if stage != self._stage:
-            self._begin(stage, total, now)
-        text = f"{done}/{total}"
-        if 0 < done < total:
-            text += f"  {_duration((now - self._began) / done * (total - done))} left"
-        text = "  ".join([text, *(f"{name} {_figure(v)}" for name, v in (details or {}).items())])
-        if self._bars is not None:
-            self._bars.update(self._task, completed=done, total=total, details=text)
-        elif now - self._printed >= PLAIN_INTERVAL:
-            self._printed = now
-            print(f"{stage}: {text}", file=sys.stderr, flush=True)
-
-    def note(self, text: str) -> None:
-        """See `Progress.note`."""
-        self._out.say(text)
-
-    def _begin(self, stage: str, total: int, now: float) -> None:
-        if self._bars is not None:
-            if self._stage:
-                self._bars.remove_task(self._task)
-            self._task = self._bars.add_task(stage, total=total, details="")
-        self._stage, self._began = stage, now
-
-
-class _Details(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(task.fields["details"])
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+        with open_progress_bar(self.say) as bar:
+            yield bar
 
 
 def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _figure(value: int | float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
