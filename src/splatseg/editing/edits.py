@@ -20,7 +20,18 @@ from splatseg.segmentation.selection import SELECTED
 
 
 def extract(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
-    """A scene of the selected Gaussians only."""
+    """A scene of the selected Gaussians only.
+
+    Args:
+        scene: a scene.
+        weights: how much of each Gaussian belongs to the object, in [0, 1].
+
+    Returns:
+        A new scene, its rows in the order that they had.
+
+    Raises:
+        SplatsegError: no Gaussian has a weight of 0.5 or more.
+    """
     return scene.select(_selected(weights))
 
 
@@ -31,6 +42,9 @@ def remove(scene: Scene, weights: Float[Tensor, " n"], progress: Progress = SILE
         scene: A scene.
         weights: How much of each Gaussian belongs to the object, in [0, 1].
         progress: Told of the stage "silhouettes", in views.
+
+    Returns:
+        A new scene with fewer Gaussians.
 
     Raises:
         SplatsegError: nothing is selected, or nothing would be left.
@@ -46,14 +60,39 @@ def remove(scene: Scene, weights: Float[Tensor, " n"], progress: Progress = SILE
 
 
 def hide(scene: Scene, weights: Float[Tensor, " n"]) -> Scene:
-    """The scene with the object's Gaussians kept, at an opacity too low to be drawn."""
+    """The scene with the object's Gaussians kept, at an opacity too low to be drawn.
+
+    Args:
+        scene: a scene.
+        weights: how much of each Gaussian belongs to the object, in [0, 1].
+
+    Returns:
+        A new scene with as many Gaussians.
+
+    Raises:
+        SplatsegError: no Gaussian has a weight of 0.5 or more.
+    """
     return replace(scene, gaussians=hide_gaussians(scene.gaussians, _selected(weights)))
 
 
 def recolor(
     scene: Scene, weights: Float[Tensor, " n"], color: Float[Tensor, "3"], strength: float = 0.5
 ) -> Scene:
-    """The scene with the object's colors mixed with `color`, RGB in [0, 1]; see color.py."""
+    """The scene with the object's colors mixed with `color`; see color.py.
+
+    Args:
+        scene: a scene.
+        weights: how much of each Gaussian belongs to the object, in [0, 1].
+        color: RGB in [0, 1].
+        strength: in [0, 1]: 0 leaves the colors, 1 gives `color` alone from all sides.
+
+    Returns:
+        A new scene with as many Gaussians.
+
+    Raises:
+        SplatsegError: no Gaussian has a weight of 0.5 or more, or a number out of
+            its range.
+    """
     selected = _selected(weights)
     changed = recolor_gaussians(scene.gaussians, selected, color.to(weights.device), strength)
     return replace(scene, gaussians=changed)
@@ -79,6 +118,9 @@ def move(
         rotation: A wxyz quaternion of any length above 0.
         scale: A factor above 0.
         progress: Told of the stage "silhouettes", in views.
+
+    Returns:
+        A new scene.
 
     Raises:
         SplatsegError: nothing is selected, or what `transform` refuses.

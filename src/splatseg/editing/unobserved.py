@@ -75,6 +75,9 @@ def find_unobserved(
         frames: The views that get a mask. Only training views count as photos; if there is none,
             all do.
         progress: Told of the stages "depth maps", in photos, and "unobserved regions", in views.
+
+    Returns:
+        Masks of these regions in the undistorted images of `frames`, and the Gaussians there.
     """
     training = [frame for frame in frames if not frame.is_test] or list(frames)
     photos = tracked(training, "depth maps", progress)

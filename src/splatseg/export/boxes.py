@@ -53,7 +53,16 @@ class ObjectBoxes:
 def boxes_of(
     gaussians: Gaussians, labels: Int[Tensor, " n"], kinds: Mapping[int, Kind]
 ) -> list[ObjectBoxes]:
-    """The boxes of every id above 0, ascending; `kinds` by id are those of the object table."""
+    """The boxes of every object of a scene.
+
+    Args:
+        gaussians: all Gaussians of the scene.
+        labels: the object id of each; those up to 0 have no box.
+        kinds: by id, "object" or "background", as the object table has them; others are unknown.
+
+    Returns:
+        The boxes by ascending id, lengths in world units.
+    """
     ids = torch.unique(labels[labels > 0]).tolist()
     return [boxes_around(gaussians.select(labels == i), i, kinds.get(i)) for i in ids]
 
@@ -61,14 +70,31 @@ def boxes_of(
 def boxes_around(
     gaussians: Gaussians, object_id: int | None = None, kind: Kind | None = None
 ) -> ObjectBoxes:
-    """The boxes of an object that consists of `gaussians`, of which there is at least one."""
+    """The boxes of one object.
+
+    Args:
+        gaussians: the object's, at least one.
+        object_id: its id, None for a selection.
+        kind: "object" or "background", None if it is not known.
+
+    Returns:
+        An axis-aligned and an oriented box, lengths in world units.
+    """
     low, high = bounds_of(gaussians)
     aligned = AlignedBox(_triple((low + high) / 2), _triple(high - low))
     return ObjectBoxes(object_id, kind, len(gaussians), aligned, box_of(gaussians))
 
 
 def write_boxes(path: Path | str, boxes: Sequence[ObjectBoxes]) -> None:
-    """Write JSON with the boxes and their conventions: units, axes and rotation."""
+    """Write JSON with the boxes and their conventions: units, axes and rotation.
+
+    Args:
+        path: the file.
+        boxes: what to write.
+
+    Raises:
+        SplatsegError: the file cannot be written.
+    """
     rows = [box.to_json() for box in boxes]
     content = {"schema": SCHEMA, **CONVENTIONS, "boxes": rows}
     write_bytes(Path(path), json.dumps(content, indent=1).encode())

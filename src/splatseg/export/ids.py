@@ -25,7 +25,16 @@ def write_ids(
     labels: Int[Tensor, " n"],
     parts: Mapping[Level, Int[Tensor, " n"]] | None = None,
 ) -> None:
-    """Write a compressed NPZ: "ids" [n] int32 and, of finer levels, "ids.part", "ids.subpart"."""
+    """Write a compressed NPZ: "ids" [n] int32 and, of finer levels, "ids.part", "ids.subpart".
+
+    Args:
+        path: the file.
+        labels: the object id of each Gaussian, 0 for none, -1 for floaters.
+        parts: the same of finer levels.
+
+    Raises:
+        SplatsegError: the file cannot be written.
+    """
     arrays = {"ids": labels} | {f"ids.{level}": ids for level, ids in (parts or {}).items()}
     content = io.BytesIO()
     np.savez_compressed(
@@ -37,7 +46,13 @@ def write_ids(
 def write_ids_ply(path: Path | str, gaussians: Gaussians, labels: Int[Tensor, " n"]) -> None:
     """Write a standard PLY of SH degree 0, each object in the color that `cluster` paints it in.
 
-    Gaussians of no object are dark.
+    Args:
+        path: the file.
+        gaussians: at least one.
+        labels: the object id of each; those of no object are dark.
+
+    Raises:
+        SplatsegError: there is no Gaussian, or the file cannot be written.
     """
     ids = labels.clamp_min(0).cpu()
     palette = torch.from_numpy(label_palette(int(ids.max()))) / 255

@@ -29,7 +29,11 @@ GENERIC = (0.3, 0.5, 0.7)  # a direction at which no spherical harmonic is 0
 
 
 def write_splats(path: Path | str, gaussians: Gaussians) -> None:
-    """Write `gaussians`, less their features, in the format that the suffix of `path` names.
+    """Write Gaussians, less their features, in the format that the suffix of `path` names.
+
+    Args:
+        path: ends with .ply, .compressed.ply, .spz, .sog or .splat.
+        gaussians: at least one.
 
     Raises:
         SplatsegError: an unknown suffix, no Gaussian, values that the format cannot hold, or

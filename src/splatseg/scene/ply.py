@@ -64,7 +64,17 @@ def write_ply(path: Path, gaussians: Gaussians) -> None:
 
 
 def read_ply(path: Path | str) -> Gaussians:
-    """The Gaussians of a 3DGS PLY, float32 on the CPU, with features of width 0."""
+    """The Gaussians of a 3DGS PLY file of any program.
+
+    Args:
+        path: the file: binary little endian, with 3DGS's properties in any order.
+
+    Returns:
+        float32 on the CPU, with features of width 0.
+
+    Raises:
+        SplatsegError: it cannot be read, is no 3DGS PLY, or holds NaN, infinity or no Gaussian.
+    """
     path = Path(path)
     try:
         with open(path, "rb") as file:

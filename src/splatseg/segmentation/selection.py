@@ -81,6 +81,15 @@ def checksum(tensor: Tensor) -> str:
 def combine(first: Selection, second: Selection, operation: Operation) -> Selection:
     """`first` with `second` added, subtracted or intersected.
 
+    Args:
+        first: a selection.
+        second: another one of the same scene.
+        operation: "add" takes the larger weight of each Gaussian, "subtract" and "intersect" the
+            smaller one, of `first` and 1 - `second`, and of both.
+
+    Returns:
+        A selection by its weights alone: it has no queries.
+
     Raises:
         SplatsegError: they are selections of different scenes.
     """
@@ -96,10 +105,18 @@ def combine(first: Selection, second: Selection, operation: Operation) -> Select
 
 
 def grow(selection: Selection, gaussians: Gaussians, steps: int) -> Selection:
-    """Grown by `steps` Gaussians on all sides, or shrunk by as many if negative.
+    """The selection grown by `steps` Gaussians on all sides, or shrunk by as many if negative.
 
     A step adds each Gaussian that has a selected one among its nearest, or takes each away that has
     one that is not.
+
+    Args:
+        selection: of the scene of `gaussians`.
+        gaussians: all Gaussians of the scene.
+        steps: any whole number; 0 changes nothing.
+
+    Returns:
+        A selection by its weights alone, in [0, 1]; `selection` itself where nothing changes.
     """
     selected = selection.selected.cpu()
     if steps == 0 or not bool(selected.any()):
@@ -142,7 +159,15 @@ def refuse_other_scene(selection: Selection, scene: str) -> None:
 
 
 def save_selection(path: Path | str, selection: Selection) -> None:
-    """Write it, whole or not at all."""
+    """Write a selection as safetensors, whole or not at all.
+
+    Args:
+        path: the file.
+        selection: what to write.
+
+    Raises:
+        SplatsegError: the file cannot be written.
+    """
     tensors = {"weights": selection.weights.float()}
     metadata = {
         "schema": SCHEMA,
@@ -161,7 +186,15 @@ def save_selection(path: Path | str, selection: Selection) -> None:
 
 
 def load_selection(path: Path | str, scene: Scene) -> Selection:
-    """Read a selection of this scene; without its queries if they are of features since replaced.
+    """Read a selection of a scene.
+
+    Args:
+        path: a file that `save_selection` wrote.
+        scene: the scene that it must be of.
+
+    Returns:
+        The selection, on the scene's device; without its queries if they are of features that were
+        replaced since.
 
     Raises:
         SplatsegError: the file is no selection, or one of another scene.

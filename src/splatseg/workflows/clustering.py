@@ -76,6 +76,9 @@ def cluster(
         progress: told of the stages "clustering" and "visibility", a step for each training view
             and level. Canceled, nothing is written.
 
+    Returns:
+        The object tables, as objects.json has them.
+
     Raises:
         SplatsegError: the folder is no scene, or its features are missing or form no cluster.
     """

@@ -126,6 +126,9 @@ def make_masks(
         progress: stage "making masks", with the number of "masks" so far as details; notes name
             photos that are left out.
 
+    Returns:
+        The set, and how many photos have how many masks.
+
     Raises:
         SplatsegError: there is no model, no photo can be read, or the set has masks of another
             program, model or other settings.

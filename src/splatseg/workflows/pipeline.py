@@ -100,6 +100,9 @@ def run(
         progress: the stages of `reconstruct`, `make_masks`, `train`, `cluster` and
             `render_views`, in this order.
 
+    Returns:
+        Where the scene is, and what each stage gave.
+
     Raises:
         SplatsegError: the source or the model cannot be used, a mask set must be named, or the
             scene was trained with other settings and `restart` is not asked for.
