@@ -12,65 +12,38 @@ from splatseg.cli import VERBS, main
 from splatseg.cli.flags import spell_flags
 
 HEAVY = ("torch", "numpy", "scipy", "PIL", "jaxtyping", "pycolmap")
+PROGRAM = f"""import sys; from splatseg.cli import main
+try: status = main(sys.argv[1:])
+except SystemExit as stop: status = stop.code
+print(status, *(name for name in {HEAVY} if name in sys.modules), file=sys.stderr)"""
+STATUSES = {
+    **dict.fromkeys(["--help", "--version", "train --help"], 0),
+    **dict.fromkeys(["trian x", "pick x --no-such-flag", "masks no/such/place"], 2),
+    **dict.fromkeys(["train no/such/place", "pick no/such/place --at a:1,2"], 2),
+    **dict.fromkeys(["render no/such/place", "remove no/such/place -o x --object 1"], 2),
+    "export no/such/place -o x.ply": 2,
+}
 
 
-def imported_by(*arguments: str) -> tuple[int, set[str]]:
-    """The exit status of a command in a new process, and which of HEAVY it imported."""
-    program = (
-        "import sys; from splatseg.cli import main\n"
-        "try: status = main(sys.argv[1:])\n"
-        "except SystemExit as stop: status = stop.code\n"
-        f"print(status, *(name for name in {HEAVY} if name in sys.modules), file=sys.stderr)"
-    )
-    source = str(Path(splatseg.__file__).parents[1])
+@pytest.mark.parametrize("command", STATUSES)
+def test_nothing_heavy_is_imported_for_help_typos_and_wrong_paths(command: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env=os.environ | {"PYTHONPATH": source},
+        [sys.executable, "-c", PROGRAM, *command.split()],
+        env=os.environ | {"PYTHONPATH": str(Path(splatseg.__file__).parents[1])},
         capture_output=True,
         text=True,
         check=True,
     )
-    status, *heavy = done.stderr.splitlines()[-1].split()
-    return int(status), set(heavy)
+    assert done.stderr.splitlines()[-1] == str(STATUSES[command])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status"),
-    [
-        (("--help",), 0),
-        (("--version",), 0),
-        (("train", "--help"), 0),
-        (("trian", "x"), 2),
-        (("pick", "x", "--no-such-flag"), 2),
-        *(((verb, "no/such/place", *more), 2) for verb, more in [
-            ("masks", ()),
-            ("train", ()),
-            ("pick", ("--at", "a:1,2")),
-            ("render", ()),
-            ("remove", ("-o", "x", "--object", "1")),
-            ("export", ("-o", "x.ply")),
-        ]),
-    ],
-)  # fmt: skip
-def test_nothing_heavy_is_imported_for_help_typos_and_wrong_paths(arguments, status: int) -> None:
-    assert imported_by(*arguments) == (status, set())
-
-
-def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(["--help"])
-    assert caught.value.code == 0
+        main([*verb.split(), "--help"])
     shown = capsys.readouterr().out
-    assert all(verb in shown for verb in VERBS)
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([verb, "--help"])
     assert caught.value.code == 0
-    shown = capsys.readouterr().out
-    assert "--json" in shown and f"splatseg {verb}" in shown
+    assert all(word in shown for word in (("--json", f"splatseg {verb}") if verb else VERBS))
 
 
 def test_parameters_become_flags() -> None:

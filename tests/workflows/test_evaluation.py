@@ -2,29 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from builders.progress import Recorder
 from PIL import Image
 
-from splatseg.errors import SplatsegError
-from splatseg.progress import Canceled, Silent
+from splatseg.progress import Canceled
 from splatseg.scene import load_scene
 from splatseg.workflows.evaluation import evaluate_scene
 from splatseg.workflows.grounding import GroundingOptions
-
-
-class Recorder(Silent):
-    """Keeps the stages."""
-
-    def __init__(self) -> None:
-        self.stages: list[str] = []
-
-    def update(self, stage: str, done: int, total: int, details: Any = None) -> None:
-        assert 0 <= done < total
-        if self.stages[-1:] != [stage]:
-            self.stages.append(stage)
 
 
 def test_the_report_the_metrics_and_a_picture_are_kept(scene_copy: Path, synthetic) -> None:
@@ -62,32 +49,8 @@ def test_prompts_with_masks_or_boxes(scene_copy: Path, capture_copy: Path, synth
     assert min(by_mask.report["miou"], by_box.report["miou"]) > 0.9
 
 
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        (
-            {"grounding": Path("a"), "finding": GroundingOptions(sam="b")},
-            "nothing for a detector or its boxes goes with it",
-        ),
-        (
-            {"finding": GroundingOptions(boxes=Path("a"), detector="b")},
-            "`detector` and `min_score` do not go with it",
-        ),
-    ],
-)
-def test_what_finds_prompts_is_given_once(
-    options: dict[str, Any], reason: str, scene_copy: Path, synthetic
-) -> None:
-    with pytest.raises(SplatsegError, match=reason):
-        evaluate_scene(scene_copy, synthetic.root, protocol="text", **options)
-
-
 def test_canceled_nothing_is_written(scene_copy: Path, synthetic) -> None:
-    class Stop(Silent):
-        def update(self, stage: str, done: int, total: int, details: Any = None) -> None:
-            raise Canceled
-
     with pytest.raises(Canceled):
-        evaluate_scene(scene_copy, synthetic.root, progress=Stop())
+        evaluate_scene(scene_copy, synthetic.root, progress=Recorder(cancel_in="scoring views"))
     assert not (scene_copy / "evaluation").exists()
     assert "nvs" not in load_scene(scene_copy).metrics

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from splatseg.errors import SplatsegError
-from splatseg.scene import Scene
-from splatseg.segmentation import Selection, save_selection
-from splatseg.segmentation.selection import fingerprint
+from splatseg.scene import load_scene
+from splatseg.segmentation import load_selection
 from splatseg.workflows.selections import (
     SELECTION,
     find_selection,
@@ -19,48 +18,27 @@ from splatseg.workflows.selections import (
 )
 
 
-@pytest.fixture(scope="module")
-def labelled(trained: Scene) -> Scene:
-    """Object 3 is the first tenth of the Gaussians, 7 the last."""
-    labels = torch.zeros(len(trained.gaussians), dtype=torch.long)
-    tenth = len(labels) // 10
-    labels[:tenth], labels[-tenth:] = 3, 7
-    return replace(trained, labels=labels)
+def test_objects_and_picks_by_name(labeled: Path) -> None:
+    scene, folder = load_scene(labeled), labeled / "picks" / "ball"
+    file = folder / SELECTION
+    assert all(find_selection(str(n), labeled) == file for n in ("ball", folder, file))
+    assert known_objects(scene, labeled) == [1, 2, 3]
+    two, three = (object_weights(scene, labeled, number) for number in (2, 3))
+    assert torch.equal(two, (scene.labels == 2).float())
+    assert torch.equal(union_weights(scene, labeled, [2, 3], []), two + three)
+    both = torch.maximum(two, load_selection(file, scene).weights)
+    assert torch.equal(union_weights(scene, labeled, [2], ["ball"]), both)
 
 
-def saved(scene: Scene, folder: Path) -> Selection:
-    weights = torch.linspace(0, 1, len(scene.gaussians))
-    selection = Selection(weights, fingerprint(scene.gaussians), ("by hand",))
-    save_selection(folder / "picks" / "cup" / SELECTION, selection)
-    return selection
-
-
-def test_a_pick_is_found_by_name_folder_or_file(labelled: Scene, tmp_path: Path) -> None:
-    saved(labelled, tmp_path)
-    folder = tmp_path / "picks" / "cup"
-    for name in ("cup", str(folder), str(folder / SELECTION)):
-        assert find_selection(name, tmp_path) == folder / SELECTION
-    with pytest.raises(SplatsegError, match="there is no pick pen"):
-        find_selection("pen", tmp_path)
-
-
-def test_objects_and_picks_are_united(labelled: Scene, tmp_path: Path) -> None:
-    selection = saved(labelled, tmp_path)
-    assert known_objects(labelled, tmp_path) == [3, 7]
-    three, seven = (object_weights(labelled, tmp_path, number) for number in (3, 7))
-    assert torch.equal(three, (labelled.labels == 3).float())
-    assert torch.equal(union_weights(labelled, tmp_path, [3, 7], []), three + seven)
-    both = union_weights(labelled, tmp_path, [3], ["cup"])
-    assert torch.equal(both, torch.maximum(three, selection.weights))
-
-
-def test_what_is_not_there_is_refused(labelled: Scene, tmp_path: Path) -> None:
-    bare = replace(labelled, labels=None)
+def test_what_is_not_there_is_refused(labeled: Path) -> None:
+    scene = load_scene(labeled)
+    bare = replace(scene, labels=None, parts={})
     for ask, sentence in (
-        (lambda: union_weights(labelled, tmp_path, [], []), "nothing is selected; expected an"),
-        (lambda: object_weights(labelled, tmp_path, 9), "has no object 9; it has 3, 7"),
-        (lambda: object_weights(bare, tmp_path, 3), "has no objects yet, so no object 3"),
-        (lambda: known_objects(bare, tmp_path), "has no objects yet; run splatseg cluster"),
+        (lambda: find_selection("pen", labeled), "there is no pick pen"),
+        (lambda: union_weights(scene, labeled, [], []), "nothing is selected; expected an"),
+        (lambda: object_weights(scene, labeled, 9), "has no object 9; it has 1, 2, 3"),
+        (lambda: object_weights(bare, labeled, 3), "has no objects yet, so no object 3"),
+        (lambda: known_objects(bare, labeled), "has no objects yet; run splatseg cluster"),
     ):
         with pytest.raises(SplatsegError) as caught:
             ask()
