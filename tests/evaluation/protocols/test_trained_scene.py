@@ -256,38 +256,34 @@ def test_boxes_for_the_prompts(clustered, measure, synthetic, tmp_path, caplog):
     assert min(scores["red ball"], scores["green ball"]) > 0.9
 
 
-def without_clusters(scene: Scene) -> Scene:
-    return dataclasses.replace(scene, labels=None)
-
-
-def without_test_views(scene: Scene) -> Scene:
-    frames = tuple(dataclasses.replace(frame, is_test=False) for frame in scene.frames)
-    return dataclasses.replace(scene, frames=frames)
-
-
 @pytest.mark.parametrize(
     ("name", "damage", "reason"),
     [
         ("text", {"grounder": None}, r"finds the protocol's prompts.*`boxes` FILE, or `grounding`"),
         ("click", {"truth": Path("a")}, "for the protocols text and 3d-ovs; the truth for click"),
         ("click", {"query_radius": -1}, "the query radius is -1; expected 0 or more"),
-        ("clusters", without_clusters, "run splatseg cluster"),
-        ("objects", without_clusters, "run splatseg cluster"),
+        ("clusters", {"labels": None}, "run splatseg cluster"),
+        ("objects", {"labels": None}, "run splatseg cluster"),
         ("click", without_features, "no segmentation features"),
         ("click3d", without_features, "no segmentation features"),
         ("text", without_features, "no segmentation features"),
-        ("nvs", without_test_views, "holds out no photo"),
+        ("nvs", {"frames": ()}, "holds out no photo"),
         ("click", "objects.json", r"objects\.json does not exist"),
         ("click3", "prompts.json", r"prompts\.json"),
         ("nvs", "images/view_7.png", r"images/view_7\.png"),
     ],
 )
 def test_what_is_refused(name, damage, reason, clustered, capture, measure):
-    """The options, a changed scene, or a file that is gone."""
+    """Options, values of the scene, or a file that is gone."""
+    scene, options = clustered, {}
     if isinstance(damage, str):
         (capture / damage).unlink()
-    options = damage if isinstance(damage, dict) else {}
-    scene = damage(clustered) if callable(damage) else clustered
+    elif callable(damage):
+        scene = damage(clustered)
+    elif hasattr(scene, next(iter(damage))):
+        scene = dataclasses.replace(scene, **damage)
+    else:
+        options = damage
     with pytest.raises(SplatsegError, match=reason):
         measure(name, scene, **options)
 
