@@ -35,48 +35,41 @@ def scored(true: np.ndarray, predicted: np.ndarray, void: np.ndarray) -> Panopti
 
 
 @pytest.mark.parametrize(
-    ("true", "predicted", "void", "counts", "sq"),
+    ("true", "predicted", "void", "counts", "parts", "sq"),
     [
-        (((0, 5), (1, 10), (2, 20)), ((0, 5), (7, 10), (14, 20)), 0, (2, 0, 0, 0, 0, 0), 1),
-        (((0, 5), (1, 10), (2, 20)), ((0, 35),), 0, (0, 0, 2, 0, 0, 0), 0),
+        (((0, 5), (1, 10), (2, 20)), ((0, 5), (7, 10), (14, 20)), 0, (2, 0, 0, 0, 0), [1, 1], 1),
+        (((0, 5), (1, 10), (2, 20)), ((0, 35),), 0, (0, 0, 2, 0, 0), [0, 0], 0),
         # Clusters of walls and tables are no mistakes; without void, they are false positives.
-        (((1, 10), (0, 30)), ((3, 10), (4, 15), (5, 15)), 30, (1, 0, 0, 2, 0, 0), 1),
-        (((1, 10), (0, 30)), ((3, 10), (4, 15), (5, 15)), 0, (1, 2, 0, 0, 0, 0), 1),
+        (((1, 10), (0, 30)), ((3, 10), (4, 15), (5, 15)), 30, (1, 0, 0, 2, 0), [1], 1),
+        (((1, 10), (0, 30)), ((3, 10), (4, 15), (5, 15)), 0, (1, 2, 0, 0, 0), [1], 1),
         # Half on void is not mostly on void.
-        (((1, 10), (0, 30)), ((3, 10), (4, 30)), 15, (1, 1, 0, 0, 0, 0), 1),
+        (((1, 10), (0, 30)), ((3, 10), (4, 30)), 15, (1, 1, 0, 0, 0), [1], 1),
         # A label that runs onto void pays for it, and an IoU of 0.5 is no match.
-        (((1, 10), (0, 10)), ((3, 20),), 10, (0, 1, 1, 0, 0, 0), 0),
+        (((1, 10), (0, 10)), ((3, 20),), 10, (0, 1, 1, 0, 0), [0], 0),
         # Two objects in one label, of one size and of two.
-        (((1, 10), (2, 10), (3, 5)), ((4, 20), (6, 5)), 0, (1, 1, 2, 0, 0, 1), 1),
-        (((1, 30), (2, 10)), ((4, 40),), 0, (1, 0, 1, 0, 0, 1), 0.75),
-        # Two parts that neither is the object.
-        (((1, 20),), ((3, 10), (4, 10)), 0, (0, 2, 1, 0, 1, 0), 0),
+        (((1, 10), (2, 10), (3, 5)), ((4, 20), (6, 5)), 0, (1, 1, 2, 0, 1), [0, 0, 1], 1),
+        (((1, 30), (2, 10)), ((4, 40),), 0, (1, 0, 1, 0, 1), [1, 0], 0.75),
+        # Parts; 6 is a splinter in the second.
+        (((1, 100),), ((4, 60), (5, 40)), 0, (1, 1, 0, 0, 0), [2], 0.6),
+        (((1, 100),), ((4, 60), (5, 30), (6, 9), (0, 1)), 0, (1, 2, 0, 0, 0), [2], 0.6),
+        (((1, 100),), ((4, 50), (5, 40), (6, 10)), 0, (0, 3, 1, 0, 0), [3], 0),
+        # 5 lies half in each, 6 is a tenth of object 2.
+        (
+            *(((1, 100), (2, 70)), ((4, 70), (5, 30), (5, 30), (6, 7), (7, 33)), 0),
+            *((1, 3, 1, 0, 0), [1, 2], 0.7),
+        ),
     ],
 )
-def test_kinds_of_mistakes(true, predicted, void, counts, sq):
+def test_kinds_of_mistakes(true, predicted, void, counts, parts, sq):
     """The last `void` pixels are void."""
     is_void = np.arange(runs(*true).size)[None] >= runs(*true).size - void
     s = scored(runs(*true), runs(*predicted), is_void)
-    assert (s.tp, s.fp, s.fn, s.ignored, s.over_segmented, s.under_segmented) == counts
+    assert (s.tp, s.fp, s.fn, s.ignored, s.under_segmented) == counts
+    assert [t.parts for t in s.objects] == parts
+    assert s.over_segmented == sum(count >= 2 for count in parts)
     tp, fp, fn = counts[:3]
     assert s.sq == pytest.approx(sq) and s.rq == pytest.approx(2 * tp / (2 * tp + fp + fn))
     assert s.pq == pytest.approx(s.sq * s.rq)
-
-
-@pytest.mark.parametrize(
-    ("true", "predicted", "parts"),
-    [
-        (((1, 100),), ((4, 60), (5, 40)), [2]),
-        (((1, 100),), ((4, 60), (5, 30), (6, 9), (0, 1)), [2]),  # 6 is a splinter
-        (((1, 100),), ((4, 60), (5, 30), (6, 10)), [3]),
-        (((1, 100),), ((0, 100),), [0]),
-        # 5 lies half in each, 6 is a tenth of object 2.
-        (((1, 100), (2, 70)), ((4, 70), (5, 30), (5, 30), (6, 7), (7, 33)), [1, 2]),
-    ],
-)
-def test_parts_of_objects(true, predicted, parts):
-    score = scored(runs(*true), runs(*predicted), runs(*true) == 0)
-    assert [t.parts for t in score.objects] == parts
 
 
 def test_a_match_is_by_iou_and_not_by_the_assignment():
