@@ -98,7 +98,7 @@ def test_the_notebook_runs(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_public_name_is_documented() -> None:
-    for name in splatseg.__all__:
+    for name in set(splatseg.__all__) - {"__version__"}:
         thing = getattr(splatseg, name)
         assert inspect.getdoc(thing), name
         assert inspect.getmodule(thing).__name__.startswith("splatseg."), name

@@ -12,7 +12,7 @@ BLUE = torch.tensor([0.1, 0.2, 0.9])
 FAINT = 1e-3  # of a color; a hidden Gaussian is skipped by every renderer
 
 
-def test_hidden_gaussians_are_not_drawn(true_scene, views) -> None:
+def test_hidden_gaussians_are_not_drawn(true_scene, views):
     gaussians, labels = true_scene
     hidden = render(hide_gaussians(gaussians, labels == 1), views[0].camera)
     without = render(gaussians.select(labels != 1), views[0].camera)
@@ -20,7 +20,7 @@ def test_hidden_gaussians_are_not_drawn(true_scene, views) -> None:
     torch.testing.assert_close(hidden.image, without.image, atol=FAINT, rtol=0)
 
 
-def test_strength_goes_from_the_old_color_to_the_new(true_scene) -> None:
+def test_strength_goes_from_the_old_color_to_the_new(true_scene):
     gaussians, labels = true_scene
     old = 0.5 + SH_DC * gaussians.sh[:, 0]
     for strength in (0.0, 0.25, 1.0):
@@ -32,7 +32,7 @@ def test_strength_goes_from_the_old_color_to_the_new(true_scene) -> None:
 @pytest.mark.parametrize(
     ("color", "strength"), [(BLUE, 1.5), (BLUE + 1, 0.5), (BLUE, float("nan"))]
 )
-def test_what_is_no_color_is_refused(true_scene, color: torch.Tensor, strength: float) -> None:
+def test_what_is_no_color_is_refused(true_scene, color, strength):
     gaussians, labels = true_scene
     with pytest.raises(SplatsegError, match="expected"):
         recolor_gaussians(gaussians, labels == 1, color, strength)

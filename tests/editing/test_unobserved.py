@@ -14,7 +14,7 @@ def removed(true_scene, frames):
     return find_unobserved(gaussians, (labels == 1).float(), gaussians.select(labels != 1), frames)
 
 
-def test_one_photo_shows_nothing_behind_a_ball_and_many_show_most(true_scene, views) -> None:
+def test_one_photo_shows_nothing_behind_a_ball_and_many_show_most(true_scene, views):
     training = [frame for frame in views if not frame.is_test]
     one, all_views = removed(true_scene, training[:1]), removed(true_scene, views)
     assert one.fraction > 0.8  # the outline is translucent
@@ -22,7 +22,7 @@ def test_one_photo_shows_nothing_behind_a_ball_and_many_show_most(true_scene, vi
     assert set(all_views.masks) == {frame.name for frame in views}
 
 
-def test_only_pixels_of_the_ball_are_unobserved(true_scene, views, synthetic) -> None:
+def test_only_pixels_of_the_ball_are_unobserved(true_scene, views, synthetic):
     unobserved = removed(true_scene, views)
     for name, truth in synthetic.truth.items():
         assert not bool(unobserved.masks[name].numpy()[truth > 1].any())
@@ -31,20 +31,16 @@ def test_only_pixels_of_the_ball_are_unobserved(true_scene, views, synthetic) ->
     assert len(ground_only) > 0 and not bool(ground_only.any())
 
 
-def test_held_out_views_are_no_photos(true_scene, views) -> None:
+def test_held_out_views_and_objects_that_no_view_shows_hide_nothing(true_scene, views):
     training, held_out = views[0], dataclasses.replace(views[5], is_test=True)
-    with_other = removed(true_scene, [training, held_out])
-    alone = removed(true_scene, [training])
+    with_other, alone = (removed(true_scene, v) for v in ([training, held_out], [training]))
     assert torch.equal(with_other.masks[training.name], alone.masks[training.name])
-
-
-def test_an_object_that_no_view_shows_hides_nothing(true_scene, views) -> None:
-    gaussians, _ = true_scene
+    gaussians = true_scene[0]
     nothing = find_unobserved(gaussians, torch.zeros(len(gaussians)), gaussians, views[:2])
     assert nothing.fraction == 0 and not bool(nothing.gaussians.any())
 
 
-def test_hatching_stays_inside_its_mask() -> None:
+def test_hatching_stays_inside_its_mask():
     image = np.full((40, 60, 3), 100, np.uint8)
     mask = np.zeros((40, 60), bool)
     mask[10:20, 10:40] = True

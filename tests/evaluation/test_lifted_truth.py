@@ -17,15 +17,10 @@ PINHOLE = Lens("PINHOLE", 40, 20, (20.0, 20.0, 20.0, 10.0))
 
 def gaussians_at(*means: list[float], scale: float) -> Gaussians:
     """Round, nearly opaque Gaussians."""
-    count = len(means)
-    return Gaussians(
-        means=torch.tensor(means),
-        quats=torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1),
-        log_scales=torch.full((count, 3), math.log(scale)),
-        logit_opacities=torch.full((count,), 5.0),
-        sh=torch.zeros(count, 1, 3),
-        features=torch.zeros(count, 0),
-    )
+    n, log_scale = len(means), math.log(scale)
+    shape = (torch.tensor([[1.0, 0.0, 0.0, 0.0]] * n), torch.full((n, 3), log_scale))
+    looks = (torch.full((n,), 5.0), torch.zeros(n, 1, 3), torch.zeros(n, 0))
+    return Gaussians(torch.tensor(means), *shape, *looks)
 
 
 def test_most_votes_win():

@@ -29,8 +29,7 @@ def slow_boundary(mask: np.ndarray, d_pixels: int) -> np.ndarray:
 
 
 def slow_iou(a: np.ndarray, b: np.ndarray) -> float:
-    pixels_a = set(zip(*np.nonzero(a), strict=True))
-    pixels_b = set(zip(*np.nonzero(b), strict=True))
+    pixels_a, pixels_b = (set(zip(*np.nonzero(mask), strict=True)) for mask in (a, b))
     return len(pixels_a & pixels_b) / len(pixels_a | pixels_b) if pixels_a | pixels_b else 1.0
 
 
@@ -42,30 +41,7 @@ def test_ious_against_loops(masks, d_pixels):
     assert np.array_equal(boundary(a, d_pixels), slow_boundary(a, d_pixels))
     expected = slow_iou(slow_boundary(a, d_pixels), slow_boundary(b, d_pixels))
     assert boundary_iou(a, b, d_pixels) == expected
-
-
-@repeatable
-@given(mask_pairs)
-def test_a_boundary_as_wide_as_the_image_is_the_mask(masks):
-    a, b = masks
-    assert boundary_iou(a, b, max(1, *a.shape)) == iou(a, b)
-
-
-def test_boundary_of_a_square_at_the_image_border():
-    mask = np.zeros((5, 6), dtype=bool)
-    mask[:, :5] = True
-    ring = mask.copy()
-    ring[1:4, 1:4] = False
-    assert np.array_equal(boundary(mask, 1), ring)
-
-
-def test_two_shifted_squares():
-    a, b = np.zeros((2, 12, 12), dtype=bool)
-    a[1:11, 0:10] = b[1:11, 2:12] = True
-    assert iou(a, b) == 80 / 120
-    # Rings of 36 pixels; they share 2 x 8 on the horizontal sides, and their vertical sides
-    # lie in each other's interior.
-    assert boundary_iou(a, b, 1) == 16 / (2 * 36 - 16)
+    assert boundary_iou(a, b, max(1, *a.shape)) == iou(a, b)  # as wide as the image: all of it
 
 
 @pytest.mark.parametrize(
@@ -75,57 +51,39 @@ def test_default_boundary_width(height, width, expected):
     assert boundary_width(height, width) == expected
 
 
-def test_psnr_of_known_errors():
+def test_psnr_is_torchmetrics_and_that_of_known_errors():
     image = torch.zeros(4, 5, 3)
-    assert psnr(image, image) == math.inf
-    assert psnr(image + 0.1, image) == pytest.approx(20, abs=1e-5)
-    assert psnr(image, image + 1) == 0
-
-
-def test_psnr_is_torchmetrics():
+    assert (psnr(image, image), psnr(image, image + 1)) == (math.inf, 0)
     torchmetrics = pytest.importorskip("torchmetrics.functional.image")
-    generator = torch.Generator().manual_seed(0)
-    a, b = torch.rand(2, 7, 9, 3, generator=generator)
+    a, b = torch.rand(2, 7, 9, 3, generator=torch.Generator().manual_seed(0))
     expected = torchmetrics.peak_signal_noise_ratio(a, b, data_range=1.0)
     assert psnr(a, b) == pytest.approx(expected.item(), rel=1e-5)
 
 
 labels = st.integers(0, 4)
+label_pairs = st.integers(0, 30).flatmap(
+    lambda n: st.tuples(arrays(np.int64, n, elements=labels), arrays(np.uint8, n, elements=labels))
+)
 
 
 @repeatable
-@given(
-    st.integers(0, 30).flatmap(
-        lambda n: st.tuples(
-            arrays(np.int64, n, elements=labels), arrays(np.uint8, n, elements=labels)
-        )
-    )
-)
+@given(label_pairs)
 def test_hungarian_iou_is_the_best_of_all_assignments(pair):
     predicted, truth = pair
     true_labels = sorted(set(truth.tolist()) - {0})
     # Padded with labels nobody has, so that an object may stay without one.
     candidates = sorted(set(predicted.tolist()) - {0}) + [-1] * len(true_labels)
-    best = max(
-        sum(
-            slow_iou(predicted[None] == p, truth[None] == t)
-            for p, t in zip(choice, true_labels, strict=True)
-        )
-        for choice in itertools.permutations(candidates, len(true_labels))
-    )
+    ious = {
+        (p, t): slow_iou(predicted[None] == p, truth[None] == t)
+        for p in candidates
+        for t in true_labels
+    }
+    choices = itertools.permutations(candidates, len(true_labels))
+    best = max(sum(ious[pair] for pair in zip(c, true_labels, strict=True)) for c in choices)
     matches = hungarian_iou(predicted, truth)
     assert list(matches) == true_labels
     assert sum(match.iou for match in matches.values()) == pytest.approx(best)
     used = [match.label for match in matches.values() if match.label is not None]
     assert len(used) == len(set(used)) and 0 not in used
     for label, match in matches.items():
-        if match.label is None:
-            assert match.iou == 0
-        else:
-            assert match.iou == slow_iou(predicted[None] == match.label, truth[None] == label)
-
-
-def test_a_label_stands_for_one_object_only():
-    matches = hungarian_iou(np.array([7, 7, 7, 0]), np.array([1, 1, 2, 0]))
-    assert (matches[1].label, matches[1].iou) == (7, 2 / 3)
-    assert (matches[2].label, matches[2].iou) == (None, 0)
+        assert match.iou == (0 if match.label is None else ious[match.label, label])

@@ -39,76 +39,52 @@ def write(root: Path, *files: str) -> Path:
     return root
 
 
-def views(root: Path, truth) -> dict[str, dict[str, str]]:
-    """Frame to prompt to file, as text."""
-    return {
-        frame: {prompt: path.relative_to(root).as_posix() for prompt, path in files.items()}
-        for frame, files in truth.views.items()
-    }
-
-
-def test_numbered_views_are_the_test_frames_in_order(tmp_path):
-    """As in teatime, whose second view has no masks, and no folder."""
-    root = write(tmp_path, "0/green apple.png", "0/bag.png", "2/bag.png")
-    truth = open_lerf_mask(root, SCENE)
-    assert truth.prompts == ("bag", "green apple")
-    assert truth.reference == "cam0/0003"
-    assert views(root, truth) == {
-        "cam0/0003": {"bag": "0/bag.png", "green apple": "0/green apple.png"},
-        "cam1/0005": {"bag": "2/bag.png"},
-    }
-
-
-def test_an_empty_folder_is_a_view_without_masks(tmp_path):
-    root = write(tmp_path, "0/", "1/bag.png", "2/", ".ipynb_checkpoints/", "notes.txt")
-    truth = open_lerf_mask(root, SCENE)
-    assert views(root, truth) == {
-        "cam0/0003": {},
-        "cam0/0005": {"bag": "1/bag.png"},
-        "cam1/0005": {},
-    }
-    assert truth.reference == "cam0/0003"  # where the prompts are grounded all the same
-
-
-def test_views_are_named_like_frames_or_their_last_part(tmp_path):
-    root = write(tmp_path, "cam1/0005/a.png", "0003/b.png", "0001/a.png")
-    truth = open_lerf_mask(root, SCENE)
-    assert views(root, truth) == {
-        "cam0/0001": {"a": "0001/a.png"},
-        "cam0/0003": {"b": "0003/b.png"},
-        "cam1/0005": {"a": "cam1/0005/a.png"},
-    }
-
-
-def test_numbers_that_are_frames_are_names(tmp_path):
-    root = write(tmp_path, "1/a.png", "3/a.png")
-    truth = open_lerf_mask(root, frames("0", "1", "2", "3"))
-    assert list(truth.views) == ["1", "3"]
-
-
 @pytest.mark.parametrize(
-    ("files", "reason"),
+    ("files", "scene", "prompts", "views"),
     [
-        ((), "holds no true masks; expected <view>/<prompt>.png"),
-        (("0/", "1/"), "holds no true masks"),
-        (("a.png",), "holds no true masks"),
-        (("0/a.png", "1/a.png"), "numbers its views up to 1, but the scene holds out 3 frames"),
-        (("0/a.png", "3/a.png"), "numbers its views up to 3, but the scene holds out 3 frames"),
-        (("0003/a.png", "4/a.png"), "4 is named like no frame of the scene; expected .*cam0/0001"),
-        (("first/a.png",), "first is named like no frame of the scene"),
-        (("0005/a.png",), "0005 is one of several folders or frames that are called 0005"),
-        (("0003/a.png", "cam0/0003/a.png"), "called 0003; give each folder its frame's whole name"),
+        # As in teatime, whose second view has no masks, and no folder: numbers count test frames.
+        (
+            ("0/green apple.png", "0/bag.png", "2/bag.png"),
+            SCENE,
+            ("bag", "green apple"),
+            {"cam0/0003": ["0/bag.png", "0/green apple.png"], "cam1/0005": ["2/bag.png"]},
+        ),
+        # An empty folder is a view without masks; prompts are grounded in it all the same.
+        (
+            ("0/", "1/bag.png", "2/", ".ipynb_checkpoints/", "notes.txt"),
+            SCENE,
+            ("bag",),
+            {"cam0/0003": [], "cam0/0005": ["1/bag.png"], "cam1/0005": []},
+        ),
+        # A view is named like its frame, or like the last part of it.
+        (
+            ("cam1/0005/a.png", "0003/b.png", "0001/a.png"),
+            SCENE,
+            ("a", "b"),
+            {
+                "cam0/0001": ["0001/a.png"],
+                "cam0/0003": ["0003/b.png"],
+                "cam1/0005": ["cam1/0005/a.png"],
+            },
+        ),
+        # Numbers that are frames are names.
+        (
+            ("1/a.png", "3/a.png"),
+            frames("0", "1", "2", "3"),
+            ("a",),
+            {"1": ["1/a.png"], "3": ["3/a.png"]},
+        ),
     ],
 )
-def test_folders_that_are_no_views(tmp_path, files, reason):
-    with pytest.raises(SplatsegError, match=reason):
-        open_lerf_mask(write(tmp_path, *files), SCENE)
-
-
-@pytest.mark.parametrize("opener", [open_lerf_mask, open_3d_ovs])
-def test_a_folder_that_is_not_there(tmp_path, opener):
-    with pytest.raises(SplatsegError, match=r"there is no folder .*nowhere; .*`truth`"):
-        opener(tmp_path / "nowhere", SCENE)
+def test_views_of_lerf_mask(tmp_path, files, scene, prompts, views):
+    truth = open_lerf_mask(write(tmp_path, *files), scene)
+    assert truth.prompts == prompts
+    assert {frame: list(named.values()) for frame, named in truth.views.items()} == {
+        frame: [tmp_path / file for file in files] for frame, files in views.items()
+    }
+    assert all(path.stem == name for named in truth.views.values() for name, path in named.items())
+    if scene is SCENE and "0001/a.png" not in files:
+        assert truth.reference == "cam0/0003"
 
 
 def test_classes_in_the_order_of_their_file(tmp_path, caplog):
@@ -116,26 +92,37 @@ def test_classes_in_the_order_of_their_file(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         truth = open_3d_ovs(root, SCENE)
     assert truth.prompts == ("a", "b")
-    assert views(root, truth) == {
-        "cam0/0001": {"a": "0001/a.png"},
-        "cam0/0004": {"a": "0004/a.png", "b": "0004/b.png"},
+    assert {frame: list(files.items()) for frame, files in truth.views.items()} == {
+        "cam0/0001": [("a", root / "0001/a.png")],
+        "cam0/0004": [("a", root / "0004/a.png"), ("b", root / "0004/b.png")],
     }
     assert "left out, for classes.txt does not name it: d" in caplog.text
     assert "left out, for no view has a mask of it: c" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("files", "reason"),
+    ("opener", "files", "reason"),
     [
-        (("0004/a.png",), r"classes\.txt cannot be read"),
-        (("classes.txt", "0004/d.png"), r"mask of none of the classes.*such as <frame>/a\.png"),
-        (("classes.txt",), r"holds no true masks; expected classes\.txt and <frame>"),
-        (("classes.txt", "0/a.png"), "0 is named like no frame"),  # numbers are LERF-Mask's
+        (open_lerf_mask, (), "holds no true masks; expected <view>/<prompt>.png"),
+        (open_lerf_mask, ("0/", "1/"), "holds no true masks"),
+        (open_lerf_mask, ("a.png",), "holds no true masks"),
+        (open_lerf_mask, ("0/a.png", "1/a.png"), "numbers its views up to 1, but .* out 3 frames"),
+        (open_lerf_mask, ("0/a.png", "3/a.png"), "numbers its views up to 3, but .* out 3 frames"),
+        (open_lerf_mask, ("0003/a.png", "4/a.png"), "4 is named like no frame .*expected .*/0001"),
+        (open_lerf_mask, ("first/a.png",), "first is named like no frame of the scene"),
+        (open_lerf_mask, ("0005/a.png",), "0005 is one of several .* that are called 0005"),
+        (open_lerf_mask, ("0003/a.png", "cam0/0003/a.png"), "called 0003; give each .* whole name"),
+        (open_3d_ovs, ("0004/a.png",), r"classes\.txt cannot be read"),
+        (open_3d_ovs, ("classes.txt", "0004/d.png"), r"none of the classes.* as <frame>/a\.png"),
+        (open_3d_ovs, ("classes.txt",), r"no true masks; expected classes\.txt and <frame>"),
+        (open_3d_ovs, ("classes.txt", "0/a.png"), "0 is named like no frame"),  # LERF-Mask's
+        (open_3d_ovs, None, r"there is no folder .*nowhere; .*`truth`"),
     ],
 )
-def test_classes_that_are_none(tmp_path, files, reason):
+def test_folders_that_hold_no_truth(tmp_path, opener, files, reason):
+    root = tmp_path / "nowhere" if files is None else write(tmp_path, *files)
     with pytest.raises(SplatsegError, match=reason):
-        open_3d_ovs(write(tmp_path, *files), SCENE)
+        opener(root, SCENE)
 
 
 def test_a_file_that_names_no_class(tmp_path):
@@ -146,21 +133,16 @@ def test_a_file_that_names_no_class(tmp_path):
 
 
 def test_inside_is_above_the_level_in_gray(tmp_path):
-    path = tmp_path / "a.png"
-    Image.fromarray(np.array([[0, 128, 129, 255]], dtype=np.uint8)).save(path)
-    assert read_mask(path, above=128).tolist() == [[False, False, True, True]]
-    assert read_mask(path, above=0).tolist() == [[False, True, True, True]]
-    Image.fromarray(np.array([[[0, 0, 0], [255, 255, 255]]], dtype=np.uint8)).save(path)
-    assert read_mask(path, above=128).tolist() == [[False, True]]
-    Image.fromarray(np.zeros((1, 2), dtype=np.uint8)).save(path)
-    assert not read_mask(path, above=128).any()
+    def read(values: object, above: int = 128) -> list:
+        Image.fromarray(np.array([values], dtype=np.uint8)).save(tmp_path / "a.png")
+        return read_mask(tmp_path / "a.png", above=above)[0].tolist()
 
-
-def test_masks_that_are_none(tmp_path):
-    path = tmp_path / "a.png"
-    Image.fromarray(np.array([[0, 1]], dtype=np.uint8)).save(path)
+    assert read([0, 128, 129, 255]) == [False, False, True, True]
+    assert read([0, 128, 129, 255], above=0) == [False, True, True, True]
+    assert read([[0, 0, 0], [255, 255, 255]]) == [False, True]
+    assert read([0, 0]) == [False, False]
     with pytest.raises(SplatsegError, match=r"a\.png is at most 1 bright and .*with 255 inside"):
-        read_mask(path, above=128)
-    path.write_bytes(b"no picture")
+        read([0, 1])
+    (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(SplatsegError, match=r"a\.png cannot be read as PNG"):
-        read_mask(path, above=128)
+        read_mask(tmp_path / "a.png", above=128)

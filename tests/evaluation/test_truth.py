@@ -12,6 +12,9 @@ from splatseg.masks import write_label_map
 
 OBJECTS = {"instances": [{"id": 1, "name": "cup"}, {"id": 3, "name": "can", "tags": []}]}
 SIZES = {"cam0/a": (8, 6), "b": (8, 6)}
+POINTS = np.array([[0, 0, 0], [1, 2, 3], [0.5, -1, 5], [99, 99, 99], [7, 7, 7]])
+LABELS = np.array([1, 1, 1, 1, 0])
+OUTLIERS = np.array([False, False, False, True, False])
 
 
 @pytest.fixture
@@ -21,21 +24,19 @@ def capture(tmp_path):
     return tmp_path
 
 
-def test_maps_of_the_frames_that_have_any(capture):
+def test_maps_areas_and_masks_of_the_frames_that_have_any(capture):
     truth = load_truth(capture, SIZES)
     assert truth.names == {1: "cup", 3: "can"}
     assert list(truth.maps) == ["cam0/a"]
     assert truth.maps["cam0/a"].tolist() == [[0, 1, 3, 3]] * 3
-
-
-def test_a_capture_without_ground_truth(tmp_path):
-    with pytest.raises(SplatsegError, match=r"objects\.json does not exist; expected the objects"):
-        load_truth(tmp_path, SIZES)
+    assert truth.areas("cam0/a") == {1: 3, 3: 6}
+    assert truth.mask("cam0/a", 3).tolist() == [[False, False, True, True]] * 3
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        (None, "does not exist; expected the objects"),
         ("{", "is not valid JSON"),
         ("[]", "does not list its objects"),
         ('{"instances": [{"id": 1}]}', "does not list its objects"),
@@ -45,26 +46,24 @@ def test_a_capture_without_ground_truth(tmp_path):
     ],
 )
 def test_a_broken_object_list(capture, text, reason):
-    (capture / "objects.json").write_text(text)
+    path = capture / "objects.json"
+    path.unlink() if text is None else path.write_text(text)
     with pytest.raises(SplatsegError, match=rf"objects\.json {reason}"):
         load_truth(capture, SIZES)
 
 
-def test_an_unnamed_object(capture):
-    write_label_map(capture / "gt_instances/b.png", np.array([[0, 2, 3, 9]] * 3))
-    with pytest.raises(SplatsegError, match=r"b\.png holds the ids \[2, 9\], which objects\.json"):
-        load_truth(capture, SIZES)
-
-
-def test_a_map_of_other_proportions(capture):
-    with pytest.raises(SplatsegError, match=r"a\.png is 4x3 but its photo is 30x50"):
-        load_truth(capture, {"cam0/a": (30, 50)})
-
-
-def test_areas_and_masks_of_a_frame(capture):
-    truth = load_truth(capture, SIZES)
-    assert truth.areas("cam0/a") == {1: 3, 3: 6}
-    assert truth.mask("cam0/a", 3).tolist() == [[False, False, True, True]] * 3
+@pytest.mark.parametrize(
+    ("file", "row", "reason"),
+    [
+        ("gt_instances/b.png", [0, 2, 3, 9], r"holds the ids \[2, 9\], which objects\.json"),
+        ("gt_instances/b.png", [0] * 9, "is 9x3 but its photo is 8x6"),
+        ("gt_stuff/cam0/a.png", [201, 0], "is 2x3 but .*gt_instances/ is 4x3"),
+    ],
+)
+def test_maps_that_do_not_fit(capture, file, row, reason):
+    write_label_map(capture / file, np.array([row] * 3))
+    with pytest.raises(SplatsegError, match=rf"{file.rpartition('/')[2]} {reason}"):
+        load_void(capture, load_truth(capture, SIZES))
 
 
 def test_void_is_what_stuff_names_and_no_object_covers(capture):
@@ -75,26 +74,12 @@ def test_void_is_what_stuff_names_and_no_object_covers(capture):
     assert void["b"].tolist() == [[True, False, True, True]] * 3  # has no file
 
 
-def test_a_stuff_map_of_another_size(capture):
-    write_label_map(capture / "gt_stuff/cam0/a.png", np.array([[201, 0]] * 3))
-    with pytest.raises(SplatsegError, match=r"a\.png is 2x3 but .*gt_instances/ is 4x3"):
-        load_void(capture, load_truth(capture, SIZES))
-
-
-POINTS = np.array([[0, 0, 0], [1, 2, 3], [0.5, -1, 5], [99, 99, 99], [7, 7, 7]])
-LABELS = np.array([1, 1, 1, 1, 0])
-OUTLIERS = np.array([False, False, False, True, False])
-
-
 def test_a_box_holds_the_points_that_are_no_outliers(tmp_path):
-    np.savez(tmp_path / "points_gt.npz", xyz_clean=POINTS, label=LABELS, outlier=OUTLIERS)
-    boxes = load_boxes(tmp_path)
-    assert list(boxes) == [1]
-    assert boxes[1].tolist() == [[0, -1, 0], [1, 2, 5]]
-
-
-def test_no_points_no_boxes(tmp_path):
     assert load_boxes(tmp_path) == {}
+    np.savez(tmp_path / "points_gt.npz", xyz_clean=POINTS, label=LABELS, outlier=OUTLIERS)
+    assert {k: box.tolist() for k, box in load_boxes(tmp_path).items()} == {
+        1: [[0, -1, 0], [1, 2, 5]]
+    }
 
 
 @pytest.mark.parametrize(

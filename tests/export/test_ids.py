@@ -1,18 +1,15 @@
 """Ids as arrays and as colors."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
-from torch import Tensor
 
 from splatseg.export.ids import write_ids, write_ids_ply
-from splatseg.geometry import SH_DC, Gaussians
+from splatseg.geometry import SH_DC
 from splatseg.scene import read_ply
 from splatseg.viz.labels import label_palette
 
 
-def test_ids_are_int32_and_need_no_pickle(tmp_path: Path) -> None:
+def test_ids_are_int32_and_need_no_pickle(tmp_path):
     labels, parts = torch.tensor([3, 0, -1, 3]), torch.tensor([1, 0, 0, 2])
     write_ids(tmp_path / "ids.npz", labels, {"part": parts})
     with np.load(tmp_path / "ids.npz", allow_pickle=False) as arrays:
@@ -22,15 +19,11 @@ def test_ids_are_int32_and_need_no_pickle(tmp_path: Path) -> None:
         assert arrays["ids.part"].tolist() == parts.tolist()
 
 
-def test_the_colored_ply_keeps_geometry_and_paints_objects(
-    tmp_path: Path, true_scene: tuple[Gaussians, Tensor]
-) -> None:
+def test_the_colored_ply_keeps_geometry_and_paints_objects(tmp_path, true_scene):
     gaussians, labels = true_scene
     floating = torch.where(torch.arange(len(labels)) == 5, -1, labels)
     write_ids_ply(tmp_path / "ids.ply", gaussians, floating)
-
     painted = read_ply(tmp_path / "ids.ply")
-
     assert painted.sh_degree == 0
     for name in ("means", "quats", "log_scales", "logit_opacities"):
         assert torch.equal(getattr(painted, name), getattr(gaussians, name))

@@ -1,8 +1,6 @@
 """Masks as files that other tools read."""
 
 import json
-from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from builders.labeled_scene import labeled_scene
 from builders.progress import Recorder
 from PIL import Image
 from pycocotools.coco import COCO
-from torch import Tensor
 
 from splatseg.capture import Frame, load_capture
 from splatseg.errors import SplatsegError
@@ -26,7 +23,6 @@ from splatseg.export.masks import (
     write_label_maps,
     write_sa1b,
 )
-from splatseg.geometry.gaussians import Gaussians
 from splatseg.masks import Segments, read_label_map, read_mask, read_segments, rle
 from splatseg.segmentation import Picker, PointPrompt
 
@@ -38,18 +34,11 @@ def frames(synthetic) -> tuple[Frame, ...]:
     return load_capture(synthetic.root).frames[:3]
 
 
-@pytest.fixture(scope="module")
-def labels(true_scene: tuple[Gaussians, Tensor]) -> Tensor:
-    """Ids that do not follow each other, one above what 8 bits hold, and a floater."""
-    ids = torch.tensor([0, 1, 2, 700])[true_scene[1]]
-    ids[-1] = -1
-    return ids
-
-
 @pytest.fixture
-def views(
-    true_scene: tuple[Gaussians, Tensor], labels: Tensor, frames: tuple[Frame, ...]
-) -> list[ViewMasks]:
+def views(true_scene, frames) -> list[ViewMasks]:
+    """Of ids that do not follow each other, one above what 8 bits hold, and a floater."""
+    labels = torch.tensor([0, 1, 2, 700])[true_scene[1]]
+    labels[-1] = -1
     return list(object_masks(true_scene[0], labels, frames))
 
 
@@ -61,7 +50,7 @@ def overlapping() -> ViewMasks:
     return ViewMasks("cam0/a", "images/cam0/a.jpg", (3, 9), Segments.from_masks(masks))
 
 
-def test_objects_are_where_the_truth_has_them(synthetic, views: list[ViewMasks]) -> None:
+def test_objects_are_where_the_truth_has_them(synthetic, views):
     for view in views:
         truth = synthetic.truth[view.name]
         shown = view.label_map()
@@ -69,7 +58,7 @@ def test_objects_are_where_the_truth_has_them(synthetic, views: list[ViewMasks])
             assert iou(shown == instance, truth == ball) > 0.9
 
 
-def test_coco_opens_and_holds_the_masks(tmp_path: Path, views: list[ViewMasks]) -> None:
+def test_coco_opens_and_holds_the_masks(tmp_path, views):
     write_coco(tmp_path / "coco.json", iter(views), NAMES)
     coco = COCO(str(tmp_path / "coco.json"))
     assert len(coco.getAnnIds()) == sum(len(view.ids) for view in views)
@@ -87,20 +76,18 @@ def test_coco_opens_and_holds_the_masks(tmp_path: Path, views: list[ViewMasks]) 
             assert row["area"] == mask.sum()
 
 
-def test_coco_refuses_an_id_without_a_name(tmp_path: Path, views: list[ViewMasks]) -> None:
+def test_coco_needs_names_and_keeps_those_that_no_view_shows(tmp_path, views):
+    path = tmp_path / "coco.json"
     with pytest.raises(SplatsegError, match=r"the id 1, which has no name; expected one of 2"):
-        write_coco(tmp_path / "coco.json", views, {2: "ball"})
-    assert not (tmp_path / "coco.json").exists()
-
-
-def test_coco_keeps_things_that_no_view_shows_as_categories(tmp_path: Path) -> None:
-    write_coco(tmp_path / "coco.json", [], {5: "cup"})
-    content = json.loads((tmp_path / "coco.json").read_text())
+        write_coco(path, views, {2: "ball"})
+    assert not path.exists()
+    write_coco(path, [], {5: "cup"})
     categories = [{"id": 5, "name": "cup"}]
-    assert content == {"images": [], "annotations": [], "categories": categories}
+    expected = {"images": [], "annotations": [], "categories": categories}
+    assert json.loads(path.read_text()) == expected
 
 
-def test_sa1b_reads_back_as_equal_segments(tmp_path: Path, views: list[ViewMasks]) -> None:
+def test_sa1b_reads_back_as_equal_segments(tmp_path, views):
     write_sa1b(tmp_path / "sa1b", [*views, overlapping()])
     for view in [*views, overlapping()]:
         path = tmp_path / "sa1b" / f"{view.name}.json"
@@ -110,9 +97,7 @@ def test_sa1b_reads_back_as_equal_segments(tmp_path: Path, views: list[ViewMasks
         assert json.loads(path.read_text())["splatseg"]["ids"] == list(view.ids)
 
 
-def test_label_maps_hold_the_ids_in_the_depth_that_they_need(
-    tmp_path: Path, views: list[ViewMasks]
-) -> None:
+def test_label_maps_hold_the_ids_in_the_depth_that_they_need(tmp_path, views: list[ViewMasks]):
     write_label_maps(tmp_path / "labels", [*views, overlapping()])
     for view in views:
         read = read_label_map(tmp_path / "labels" / f"{view.name}.png")
@@ -123,7 +108,7 @@ def test_label_maps_hold_the_ids_in_the_depth_that_they_need(
     assert np.unique(nested, return_counts=True)[1].tolist() == [24, 20, 4]
 
 
-def test_binary_masks_are_there_for_every_view_and_id(tmp_path: Path) -> None:
+def test_binary_masks_are_there_for_every_view_and_id(tmp_path):
     write_binary_masks(tmp_path / "masks", [overlapping()], [3, 9, 10])
     for thing, area in ((3, 24), (9, 4), (10, 0)):
         path = tmp_path / "masks" / str(thing) / "cam0" / "a.png"
@@ -133,21 +118,19 @@ def test_binary_masks_are_there_for_every_view_and_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [write_sa1b, write_label_maps])
-def test_a_failure_leaves_the_folder_as_it_was(
-    tmp_path: Path, write: Callable[[Path, Sequence[ViewMasks]], None]
-) -> None:
-    def failing() -> object:
+def test_a_failure_leaves_the_folder_as_it_was(tmp_path, write):
+    def failing():
         yield overlapping()
         raise SplatsegError("no more")
 
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "before.png").touch()
     with pytest.raises(SplatsegError, match="no more"):
-        write(tmp_path / "masks", failing())  # type: ignore[arg-type]
+        write(tmp_path / "masks", failing())
     assert [path.name for path in tmp_path.rglob("*")] == ["masks", "before.png"]
 
 
-def test_selections_are_masked_as_the_picker_does(synthetic) -> None:
+def test_selections_are_masked_as_the_picker_does(synthetic):
     scene = labeled_scene(synthetic)
     picker, (first, second) = Picker(scene), scene.frames[:2]
     chosen = [
@@ -164,16 +147,11 @@ def test_selections_are_masked_as_the_picker_does(synthetic) -> None:
             assert (mask == picker.mask(selection, view.name)).all()
 
 
-def test_a_path_shows_a_selection_where_its_gaussians_are(
-    true_scene: tuple[Gaussians, Tensor], frames: tuple[Frame, ...], views: list[ViewMasks]
-) -> None:
+def test_a_path_shows_a_selection_where_its_gaussians_are(true_scene, frames, views):
     gaussians, balls = true_scene
-    nothing = torch.zeros(len(gaussians))
-    weights = {3: nothing, 7: (balls == 1).float()}
-    cameras = [frame.camera for frame in frames]
-    for number, (view, photo) in enumerate(
-        zip(path_masks(gaussians, weights, cameras), views, strict=True), start=1
-    ):
+    weights = {3: torch.zeros(len(gaussians)), 7: (balls == 1).float()}
+    masks = path_masks(gaussians, weights, [frame.camera for frame in frames])
+    for number, (view, photo) in enumerate(zip(masks, views, strict=True), start=1):
         assert (view.name, view.photo) == (f"view_0000{number}", f"view_0000{number}.png")
         assert view.ids == (7,)
         assert iou(view.segments.mask(0), photo.label_map() == 1) > 0.9

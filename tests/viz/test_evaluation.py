@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from splatseg.evaluation import Case, Click
-from splatseg.scene import Scene
 from splatseg.viz.evaluation import CELL, worst_montage
 from splatseg.viz.pictures import HIGHLIGHT
 
 
-def test_a_montage_of_worst_masks_fills_its_rows(trained: Scene) -> None:
+def test_a_montage_of_worst_masks_fills_its_rows(trained):
     """Outlined where the truth is, painted where the mask is; four pictures in two rows."""
     lens = trained.frame("view_1").lens
     truth, nothing = np.zeros((2, lens.height, lens.width), dtype=bool)

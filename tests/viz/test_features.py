@@ -16,7 +16,7 @@ def unit(*shape: int) -> torch.Tensor:
     return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(0)), dim=-1)
 
 
-def test_clusters_have_distinct_colors_and_background_is_dark() -> None:
+def test_clusters_have_distinct_colors_and_background_is_dark():
     axes = torch.eye(16)[:3]
     samples = F.normalize(axes.repeat(50, 1) + 0.1 * unit(150, 16), dim=1)
     covered = torch.tensor([[True, True, True, False]])
@@ -30,7 +30,7 @@ def test_clusters_have_distinct_colors_and_background_is_dark() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2, 6])
 @pytest.mark.parametrize("channels", [1, 2, 6])
 @pytest.mark.parametrize("equal", [False, True])
-def test_any_samples_give_colors(count: int, channels: int, equal: bool) -> None:
+def test_any_samples_give_colors(count: int, channels: int, equal: bool):
     samples = unit(count, channels)
     if equal and count:
         samples = samples[:1].repeat(count, 1)

@@ -9,7 +9,7 @@ MIN_DISTANCE = 20  # in RGB, of any two of 24 ids
 MANY = 24
 
 
-def test_the_palettes_colors_differ() -> None:
+def test_the_palettes_colors_differ():
     palette = label_palette(MANY)
     assert palette.shape == (MANY + 1, 3)
     difference = palette[:, None].astype(int) - palette[None].astype(int)
@@ -19,17 +19,14 @@ def test_the_palettes_colors_differ() -> None:
     assert len(np.unique(label_palette(300), axis=0)) == 301
 
 
-def test_an_id_keeps_its_color_whatever_the_count() -> None:
+def test_labels_are_painted_with_colors_that_they_keep_whatever_the_count():
     assert np.array_equal(label_palette(50)[:8], label_palette(7))
     assert label_palette(0).tolist() == [list(BACKGROUND)]
-
-
-def test_labels_are_painted_with_the_palette() -> None:
     labels = np.array([[0, 2], [1, 2]], dtype=np.int64)
     assert np.array_equal(paint_labels(labels, 2), label_palette(2)[labels])
 
 
-def test_labels_are_numbered_where_there_is_room() -> None:
+def test_labels_are_numbered_where_there_is_room():
     labels = np.zeros((100, 200), dtype=np.int64)
     labels[20:80, 20:80] = 12
     labels[2:5, 150:190] = 3  # too flat for a number

@@ -1,37 +1,25 @@
 """Selections and clicks on photos."""
 
 import numpy as np
-import pytest
 
-from splatseg.scene import Scene
 from splatseg.viz.photos import picture
 from splatseg.viz.pictures import DIMMED, HIGHLIGHT, highlight, mark
 
 
-def rgb(height: int, width: int, value: int = 200) -> np.ndarray:
-    return np.full((height, width, 3), value, dtype=np.uint8)
-
-
-def test_a_highlight_keeps_the_inside_and_dims_the_outside() -> None:
-    mask = np.zeros((20, 30), dtype=bool)
+def test_a_highlight_keeps_the_inside_and_dims_the_outside(rgb):
+    mask, image = np.zeros((20, 30), dtype=bool), rgb(20, 30)
     mask[5:12, 8:20] = True
-    image = rgb(20, 30)
     shown = highlight(image, mask)
     assert shown.shape == image.shape and shown.dtype == np.uint8
-    assert (shown[mask] == 200).all()
-    assert tuple(shown[4, 10]) == tuple(shown[13, 10]) == HIGHLIGHT
-    assert tuple(shown[14, 10]) != HIGHLIGHT
-    assert (shown[0, 0] == int(200 * DIMMED)).all()
+    assert (shown[mask] == 200).all() and (shown[0, 0] == int(200 * DIMMED)).all()
+    assert tuple(shown[4, 10]) == tuple(shown[13, 10]) == HIGHLIGHT != tuple(shown[14, 10])
     assert (image == 200).all()  # the input is left alone
+    for value in (False, True):  # a mask of nothing or all has no outline
+        shown = highlight(image, np.full((20, 30), value))
+        assert (shown == (200 if value else int(200 * DIMMED))).all()
 
 
-@pytest.mark.parametrize("value", [False, True])
-def test_a_mask_of_nothing_or_all_has_no_outline(value: bool) -> None:
-    shown = highlight(rgb(6, 9), np.full((6, 9), value))
-    assert (shown == (200 if value else int(200 * DIMMED))).all()
-
-
-def test_a_mark_rings_its_point() -> None:
+def test_a_mark_rings_its_point(rgb):
     image = rgb(100, 200)
     marked = mark(image, 50.5, 40.5)
     changed = np.argwhere((marked != image).any(axis=-1))
@@ -42,7 +30,7 @@ def test_a_mark_rings_its_point() -> None:
     mark(image, 199.9, 0.0)  # partly outside
 
 
-def test_a_photo_is_a_picture_dimmed_outside_a_mask(trained: Scene) -> None:
+def test_a_photo_is_a_picture_dimmed_outside_a_mask(trained):
     photo = np.asarray(picture(trained, "view_0"))
     assert photo.shape == (72, 96, 3)
     mask = np.zeros((72, 96), dtype=bool)

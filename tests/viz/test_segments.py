@@ -7,10 +7,6 @@ from splatseg.viz.labels import label_palette
 from splatseg.viz.segments import OUTLINE_STRENGTH, TINT, paint_segments
 
 
-def rgb(height: int, width: int, value: int = 200) -> np.ndarray:
-    return np.full((height, width, 3), value, dtype=np.uint8)
-
-
 def nested() -> Segments:
     """A whole at the left edge, and a part that shares its upper border."""
     masks = np.zeros((2, 30, 40), dtype=bool)
@@ -18,7 +14,7 @@ def nested() -> Segments:
     return Segments.from_masks(masks)
 
 
-def test_segments_are_tinted_and_outlined_in_their_colors() -> None:
+def test_segments_are_tinted_and_outlined_in_their_colors(rgb):
     photo = rgb(30, 40, 100)
     painted = paint_segments(photo, nested())
     colors = label_palette(2).astype(float)
@@ -36,12 +32,10 @@ def test_segments_are_tinted_and_outlined_in_their_colors() -> None:
     assert np.abs(painted[20, 0] - tints[2]).max() <= 1  # the photo's edge has no outline
 
 
-def test_masks_of_another_size_are_scaled_to_the_photo() -> None:
+def test_masks_of_another_size_and_no_masks(rgb):
+    """They are scaled to the photo; without masks it is shown as it is."""
     doubled = paint_segments(rgb(60, 80), nested())
     assert np.array_equal(doubled, paint_segments(rgb(60, 80), nested().resized(60, 80)))
-    assert doubled.shape == (60, 80, 3)
-
-
-def test_a_photo_without_masks_is_shown_as_it_is() -> None:
-    for masks in (np.zeros((0, 6, 9), dtype=bool), np.zeros((2, 6, 9), dtype=bool)):
-        assert (paint_segments(rgb(6, 9), Segments.from_masks(masks)) == 200).all()
+    for count in (0, 2):
+        masks = Segments.from_masks(np.zeros((count, 6, 9), dtype=bool))
+        assert (paint_segments(rgb(6, 9), masks) == 200).all()
