@@ -10,7 +10,6 @@ from splatseg.capture import load_capture
 from splatseg.geometry.camera import Camera
 from splatseg.lifting.boundary_concavity import (
     MIN_BOUNDARY,
-    Surface,
     boundary_counts,
     part_whole_scores,
     surface_of,
@@ -47,13 +46,6 @@ def rectangle(top: int, left: int, bottom: int, right: int) -> np.ndarray:
     return mask
 
 
-def fractions(surface: Surface, whole: np.ndarray, part: np.ndarray) -> tuple[float, float]:
-    """Of the pairs across the outline: with a jump, with a crease."""
-    length, jumps, creases = boundary_counts(surface, whole, part, FOCAL)
-    assert length >= MIN_BOUNDARY
-    return jumps / length, creases / length
-
-
 @pytest.mark.parametrize(("down", "across"), [(0.0, 0.0), (0.7, 0.0), (0.3, -0.5)])
 def test_a_planes_normal_faces_the_camera(camera: Camera, down: float, across: float) -> None:
     normal, d = tilted(down, across)
@@ -65,70 +57,41 @@ def test_a_planes_normal_faces_the_camera(camera: Camera, down: float, across: f
     np.testing.assert_allclose(surface.points[inner] @ normal, d, rtol=1e-6)
 
 
-@pytest.mark.parametrize("down", [0.0, 0.6, 1.0])
-def test_two_halves_of_one_plane_are_not_parted(camera: Camera, down: float) -> None:
-    surface = surface_of(depth_of(tilted(down)), camera)
-    whole, part = rectangle(20, 20, 100, 140), rectangle(40, 50, 70, 90)
-    assert fractions(surface, whole, part) == (0, 0)
+WHOLE, PART = rectangle(20, 20, 100, 140), rectangle(40, 50, 70, 90)
+LOWER = rectangle(60, 20, 100, 140)
+VALLEY = depth_of(tilted(0.8), tilted(-0.8))  # the nearer of both: the edge points away
 
 
-def test_what_stands_before_another_is_parted_by_jumps(camera: Camera) -> None:
-    whole, part = rectangle(20, 20, 100, 140), rectangle(40, 50, 70, 90)
-    depth = np.where(part, DISTANCE - 0.5, DISTANCE)
-    jumps, _ = fractions(surface_of(depth, camera), whole, part)
-    assert jumps == 1
-
-
-def test_a_wall_on_a_floor_is_parted_by_a_crease_and_a_roofs_ridge_is_not(camera: Camera) -> None:
-    valley = depth_of(tilted(0.8), tilted(-0.8))  # the nearer of both: the edge points away
-    ridge = -depth_of(tilted(0.8), tilted(-0.8)) + 2 * DISTANCE  # mirrored in depth
-    whole, part = rectangle(20, 20, 100, 140), rectangle(60, 20, 100, 140)
-    inner, outer = (
-        fractions(surface_of(valley, camera), whole, part),
-        fractions(surface_of(ridge, camera), whole, part),
-    )
-    assert inner == (0, 1)
-    assert outer == (0, 0)
-
-
-def test_small_instances_are_not_counted(camera: Camera) -> None:
-    surface = surface_of(depth_of(tilted(0.0)), camera)
-    large, flat = rectangle(0, 0, 60, 60), rectangle(5, 5, 9, 60)
-    assert not boundary_counts(surface, large, rectangle(5, 5, 9, 9), FOCAL).any()
-    assert not boundary_counts(surface, flat, rectangle(5, 5, 5, 5), FOCAL).any()
-
-
-def test_instances_at_the_border_of_the_image(camera: Camera) -> None:
-    surface = surface_of(depth_of(tilted(0.5)), camera)
-    whole, part = rectangle(0, 0, HEIGHT, WIDTH), rectangle(0, 0, 40, 40)
-    assert fractions(surface, whole, part)[0] == 0
+@pytest.mark.parametrize(
+    ("depth", "whole", "part", "jumps", "creases"),
+    [
+        *((depth_of(tilted(down)), WHOLE, PART, 0, 0) for down in (0.0, 0.6, 1.0)),  # one plane
+        (np.where(PART, DISTANCE - 0.5, DISTANCE), WHOLE, PART, 1, None),  # stands before it
+        (VALLEY, WHOLE, LOWER, 0, 1),  # a wall on a floor
+        (2 * DISTANCE - VALLEY, WHOLE, LOWER, 0, 0),  # mirrored in depth: a roof's ridge
+        (depth_of(tilted(0.5)), rectangle(0, 0, HEIGHT, WIDTH), rectangle(0, 0, 40, 40), 0, None),
+    ],
+)
+def test_jumps_and_inner_creases_part(camera, depth, whole, part, jumps, creases) -> None:
+    surface = surface_of(depth, camera)
+    length, *counts = boundary_counts(surface, whole, part, FOCAL)
+    assert length >= MIN_BOUNDARY
+    assert counts[0] == jumps * length and creases in (None, counts[1] / length)
+    for small in (rectangle(45, 55, 49, 59), rectangle(5, 5, 5, 5)):  # are not counted
+        assert not boundary_counts(surface, whole, small, FOCAL).any()
 
 
 def test_a_ball_on_the_ground_is_parted_from_it_and_its_cap_is_not(synthetic, true_scene) -> None:
     gaussians, truth = true_scene
     ball, ground = (truth == 1).numpy(), (truth == 0).numpy()
     cap = ball & (gaussians.means[:, 2] > 0.4).numpy()
-    instances = np.stack([ball | ground, ball, cap], axis=1)
-    frames = load_capture(synthetic.root).train
+    instances = np.stack([ball | ground, ball, cap, ball & ground], axis=1)
     # The photos are tiny: four pixels across an outline are a third of a ball.
-    fine = [dataclasses.replace(frame, camera=scaled(frame.camera, 4)) for frame in frames]
-    whole_ball, whole_cap, unrelated = part_whole_scores(
-        gaussians,
-        fine,
-        np.concatenate([instances, ~instances[:, :1] & False], axis=1),
-        [(0, 1), (1, 2), (3, 1)],
-    )
+    fine = [
+        dataclasses.replace(f, camera=f.camera.resized(4 * f.camera.width, 4 * f.camera.height))
+        for f in load_capture(synthetic.root).train
+    ]
+    pairs = [(0, 1), (1, 2), (3, 1)]
+    whole_ball, whole_cap, unrelated = part_whole_scores(gaussians, fine, instances, pairs)
     assert whole_cap < MIN_WHOLE_SCORE < whole_ball
     assert unrelated == 1
-
-
-def scaled(camera: Camera, factor: int) -> Camera:
-    return dataclasses.replace(
-        camera,
-        fx=camera.fx * factor,
-        fy=camera.fy * factor,
-        cx=camera.cx * factor,
-        cy=camera.cy * factor,
-        width=camera.width * factor,
-        height=camera.height * factor,
-    )

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from splatseg.capture import Frame, load_capture
+from splatseg.capture import load_capture
 from splatseg.lifting.config import LiftConfig
 from splatseg.lifting.features import (
     PseudoLabels,
@@ -11,7 +11,8 @@ from splatseg.lifting.features import (
     train_features,
 )
 
-SPREAD = {2: -0.9, 5: 0.0, 50: 0.25, 200: 0.5}  # number of prototypes to the largest cosine allowed
+# Number of prototypes to the largest cosine allowed.
+SPREAD = {1: -0.9, 2: -0.9, 5: 0.0, 50: 0.25, 200: 0.5}
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -27,85 +28,53 @@ def test_prototypes_are_unit_vectors_far_apart(count: int) -> None:
     assert torch.equal(prototypes, spread_prototypes(count, 16, rng()))
 
 
-def test_one_prototype_is_enough_for_a_scene_without_objects() -> None:
-    assert spread_prototypes(1, 16, rng()).shape == (1, 16)
-
-
-def test_the_losss_gradient() -> None:
+def test_the_loss_has_the_right_gradient_and_sees_known_directions_alone() -> None:
     features = torch.randn(6, 4, generator=rng(), dtype=torch.float64, requires_grad=True)
     prototypes = F.normalize(torch.randn(3, 4, generator=rng(1), dtype=torch.float64), dim=1)
     labels = torch.tensor([0, 1, 2, 2, 1, 0])
-    assert torch.autograd.gradcheck(lambda f: prototype_loss(f, labels, prototypes, 0.4), features)
+
+    def loss(features: torch.Tensor, labels: torch.Tensor = labels) -> torch.Tensor:
+        return prototype_loss(features, labels, prototypes, 0.4)
+
+    assert torch.autograd.gradcheck(loss, features)
+    torch.testing.assert_close(loss(5 * features), loss(features))
+    half = labels.where(torch.arange(6) < 3, -1)  # unknown pixels add nothing
+    torch.testing.assert_close(loss(features, half), loss(features[:3], labels[:3]) / 2)
 
 
-def test_the_loss_does_not_see_the_length_of_a_feature() -> None:
-    features = torch.randn(6, 4, generator=rng())
-    prototypes = spread_prototypes(3, 4, rng())
-    labels = torch.tensor([0, 1, 2, 2, 1, 0])
-    short = prototype_loss(features, labels, prototypes, 0.4)
-    torch.testing.assert_close(prototype_loss(5 * features, labels, prototypes, 0.4), short)
+@pytest.fixture
+def true_labels(synthetic) -> PseudoLabels:
+    frames = load_capture(synthetic.root).train
+    maps = [torch.from_numpy(synthetic.truth[f.name].astype("int16"))[None] for f in frames]
+    return PseudoLabels(frames, maps)
 
 
-def trained(synthetic, true_scene, label_maps: list[torch.Tensor], steps: int) -> torch.Tensor:
-    gaussians, _ = true_scene
-    prototypes = spread_prototypes(4, 16, rng())
-    return train_features(
-        gaussians,
-        prototypes[torch.zeros(len(gaussians), dtype=torch.long)],
-        PseudoLabels(frames(synthetic), [label_map[None] for label_map in label_maps]),
-        [prototypes],
-        LiftConfig(steps=steps, samples=512, learning_rate=0.05),
-        rng(3),
-    )
+def learn(true_scene, labels: PseudoLabels, prototypes: list[torch.Tensor], steps: int):
+    start = torch.cat([rows[:1].expand(len(true_scene[0]), -1) for rows in prototypes], dim=1)
+    config = LiftConfig(steps=steps, samples=512, learning_rate=0.05)
+    return train_features(true_scene[0], start, labels, prototypes, config, rng(3))
 
 
-def frames(synthetic) -> list[Frame]:
-    return load_capture(synthetic.root).train
-
-
-def true_labels(synthetic) -> list[torch.Tensor]:
-    return [torch.from_numpy(synthetic.truth[f.name].astype("int16")) for f in frames(synthetic)]
-
-
-def test_features_learn_the_label_maps(synthetic, true_scene) -> None:
-    _, truth = true_scene
-    prototypes = spread_prototypes(4, 16, rng())
-    features = trained(synthetic, true_scene, true_labels(synthetic), steps=100)
+def test_features_learn_the_label_maps(true_labels, true_scene) -> None:
+    truth, prototypes = true_scene[1], spread_prototypes(4, 16, rng())
+    features = learn(true_scene, true_labels, [prototypes], 100)
     found = (F.normalize(features, dim=1) @ prototypes.T).argmax(dim=1)
-    seen = truth > 0
     # Not all of a ball is seen from the cameras' side.
-    assert (found == truth)[seen].float().mean() > 0.7
-    assert torch.equal(features, trained(synthetic, true_scene, true_labels(synthetic), steps=100))
+    assert (found == truth)[truth > 0].float().mean() > 0.7
+    unknown = PseudoLabels(true_labels.frames, [maps * 0 - 1 for maps in true_labels.maps])
+    start = prototypes[:1].expand(len(truth), -1)
+    assert torch.equal(learn(true_scene, unknown, [prototypes], 20), start)
 
 
-def test_levels_are_learned_side_by_side(synthetic, true_scene) -> None:
-    gaussians, _ = true_scene
+def test_levels_are_learned_side_by_side_and_again_the_same(true_labels, true_scene) -> None:
     prototypes = [spread_prototypes(count, 8, rng(count)) for count in (4, 2)]
-    is_ball = [
-        torch.stack([label_map, (label_map > 0).short()]) for label_map in true_labels(synthetic)
-    ]
+    both = [torch.cat([maps, (maps > 0).short()]) for maps in true_labels.maps]
 
-    def learn(levels: slice) -> torch.Tensor:
-        chosen = prototypes[levels]
-        start = torch.cat([rows[:1].expand(len(gaussians), -1) for rows in chosen], dim=1)
-        pseudo_labels = PseudoLabels(frames(synthetic), [maps[levels] for maps in is_ball])
-        config = LiftConfig(steps=30, samples=256, learning_rate=0.05)
-        return train_features(gaussians, start, pseudo_labels, chosen, config, rng())
+    def level(which: slice) -> torch.Tensor:
+        labels = PseudoLabels(true_labels.frames, [maps[which] for maps in both])
+        return learn(true_scene, labels, prototypes[which], 30)
 
-    both = learn(slice(0, 2))
-    torch.testing.assert_close(both[:, :8], learn(slice(0, 1)))
-    torch.testing.assert_close(both[:, 8:], learn(slice(1, 2)))
-
-
-def test_pixels_of_unknown_label_add_nothing() -> None:
-    features = torch.randn(4, 4, generator=rng())
-    prototypes = spread_prototypes(3, 4, rng())
-    known = prototype_loss(features[:2], torch.tensor([1, 2]), prototypes, 0.4)
-    half = prototype_loss(features, torch.tensor([1, 2, -1, -1]), prototypes, 0.4)
-    torch.testing.assert_close(half, known / 2)
-
-
-def test_what_no_view_knows_is_not_learned(synthetic, true_scene) -> None:
-    unknown = [torch.full_like(label_map, -1) for label_map in true_labels(synthetic)]
-    before = trained(synthetic, true_scene, unknown, steps=0)
-    assert torch.equal(trained(synthetic, true_scene, unknown, steps=20), before)
+    together, first = level(slice(0, 2)), level(slice(0, 1))
+    torch.testing.assert_close(together[:, :8], first)
+    torch.testing.assert_close(together[:, 8:], level(slice(1, 2)))
+    assert torch.equal(first, level(slice(0, 1)))

@@ -22,74 +22,54 @@ def square(top: int, left: int, bottom: int, right: int) -> np.ndarray:
     return mask
 
 
-def labels_of(*masks: np.ndarray) -> np.ndarray:
-    label_map = np.zeros(SHAPE, dtype=np.int64)
-    for number, mask in enumerate(masks, start=1):
-        label_map[mask] = number
-    return label_map
+OBJECT, PLATE, LEMON = square(10, 10, 30, 30), square(5, 5, 35, 50), square(15, 15, 25, 25)
+EVERYWHERE = square(0, 0, *SHAPE)
 
 
-def assert_labels(fused: np.ndarray, mask: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    ("rendered", "masks", "truth"),
+    [
+        (OBJECT, [square(9, 9, 31, 31)], square(9, 9, 31, 31)),
+        (OBJECT, [square(11, 11, 29, 29)], square(11, 11, 29, 29)),
+        (
+            OBJECT,
+            [square(10, 10, 30, 34), square(10, 10, 30, 31)],
+            square(10, 10, 30, 31),
+        ),  # better
+        (OBJECT, [square(10, 10, 30, 55)], None),  # joins
+        (OBJECT, [square(10, 10, 18, 30)], None),  # halves
+        (EVERYWHERE, [square(0, 0, 40, 55)], EVERYWHERE),
+    ],
+)
+def test_a_mask_that_agrees_gives_its_edge(rendered, masks, truth) -> None:
     """Label 1 in the mask and 0 outside, but for a rim that may stay unknown."""
+    fused = fuse_labels(rendered.astype(np.int64), [(1, mask) for mask in masks])
     known = fused != UNKNOWN
-    assert (fused[known] == mask[known]).all()
-    assert known.mean() > 0.95
-
-
-def test_a_mask_that_agrees_gives_its_edge_outwards() -> None:
-    mask = square(9, 9, 31, 31)
-    fused = fuse_labels(labels_of(square(10, 10, 30, 30)), [(1, mask)])
-    assert_labels(fused, mask)
-
-
-def test_a_mask_that_agrees_gives_its_edge_inwards() -> None:
-    mask = square(11, 11, 29, 29)
-    fused = fuse_labels(labels_of(square(10, 10, 30, 30)), [(1, mask)])
-    assert_labels(fused, mask)
+    if truth is None:
+        assert np.array_equal(fused, fuse_labels(rendered.astype(np.int64), []))
+    else:
+        assert (fused[known] == truth[known]).all() and (known.mean() > 0.95 or truth.all())
 
 
 def test_what_a_neighbor_loses_goes_to_the_nearest_other_label() -> None:
-    rendered = labels_of(square(5, 5, 35, 30), square(5, 30, 35, 50))
+    rendered = 1 * square(5, 5, 35, 30) + 2 * square(5, 30, 35, 50)
     fused = fuse_labels(rendered, [(1, square(5, 5, 35, 28))])
     assert (fused[10:30, 28:30] == 2).all()
 
 
-@pytest.mark.parametrize("mask", [square(10, 10, 30, 55), square(10, 10, 18, 30)])
-def test_a_mask_that_joins_or_halves_is_left_out(mask: np.ndarray) -> None:
-    rendered = labels_of(square(10, 10, 30, 30))
-    assert (fuse_labels(rendered, [(1, mask)]) == fuse_labels(rendered, [])).all()
-
-
 def test_without_a_mask_the_edge_is_unknown_and_the_rest_is_known() -> None:
-    rendered = labels_of(square(10, 10, 30, 30))
+    rendered = OBJECT.astype(np.int64)
     fused = fuse_labels(rendered, [])
-    assert (fused == UNKNOWN)[10, 10:30].all()
     sure = fused != UNKNOWN
-    assert (fused[sure] == rendered[sure]).all()
+    assert not sure[10, 10:30].any() and (fused[sure] == rendered[sure]).all()
     assert sure[10 + EDGE + 1 : 30 - EDGE - 1, 10 + EDGE + 1 : 30 - EDGE - 1].all()
 
 
 def test_a_smaller_object_in_front_keeps_its_pixels() -> None:
-    plate, lemon = square(5, 5, 35, 50), square(15, 15, 25, 25)
-    rendered = labels_of(plate, lemon)
-    fused = fuse_labels(rendered, [(1, plate)])  # as SAM gives it: the lemon is in the plate's mask
-    inner = square(15 + EDGE + 1, 15 + EDGE + 1, 25 - EDGE - 1, 25 - EDGE - 1)
-    assert (fused[inner] == 2).all()
-    assert not ((fused == 1) & lemon).any()
-
-
-def test_of_two_masks_the_better_one_counts() -> None:
-    better = square(10, 10, 30, 31)
-    fused = fuse_labels(
-        labels_of(square(10, 10, 30, 30)), [(1, square(10, 10, 30, 34)), (1, better)]
-    )
-    assert_labels(fused, better)
-
-
-def test_an_object_that_fills_the_view_stays() -> None:
-    rendered = np.ones(SHAPE, dtype=np.int64)
-    fused = fuse_labels(rendered, [(1, square(0, 0, 40, 55))])
-    assert (fused[fused != UNKNOWN] == 1).all()
+    fused = fuse_labels(1 * PLATE + LEMON, [(1, PLATE)])  # as SAM gives it: with the lemon
+    margin = EDGE + 1
+    assert (fused[15 + margin : 25 - margin, 15 + margin : 25 - margin] == 2).all()
+    assert not ((fused == 1) & LEMON).any()
 
 
 @settings(max_examples=30, deadline=None)
@@ -113,14 +93,9 @@ def test_edges_and_nearest_labels_against_loops(rows: int, columns: int, seed: i
 
 def test_the_band_of_an_outline_is_within_reach_of_both_sides() -> None:
     mask = square(15, 15, 25, 40)
-    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    rows, columns = np.indices(SHAPE)
     band = outline_band(mask)
-    for row, column in zip(rows.ravel(), columns.ravel(), strict=True):
-        steps = np.abs(rows - row) + np.abs(columns - column)
-        near = steps <= EDGE + 1
-        assert band[row, column] == (mask[near].any() and not mask[near].all())
-
-
-def test_a_window_holds_the_mask_and_its_margin() -> None:
-    rows, columns = window_around(square(0, 10, 12, 20), margin=3)
-    assert (rows, columns) == (slice(0, 15), slice(7, 23))
+    for row, column in np.ndindex(SHAPE):
+        near = mask[np.abs(rows - row) + np.abs(columns - column) <= EDGE + 1]
+        assert band[row, column] == (near.any() and not near.all())
+    assert window_around(square(0, 10, 12, 20), margin=3) == (slice(0, 15), slice(7, 23))

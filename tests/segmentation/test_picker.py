@@ -1,16 +1,17 @@
 """The picker on the trained synthetic scene, against its truth."""
 
 import gc
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from builders.progress import Recorder
 
 from splatseg.errors import SplatsegError
 from splatseg.evaluation import iou
-from splatseg.geometry.camera import Camera
 from splatseg.render import project
 from splatseg.scene import Scene
 from splatseg.segmentation import (
@@ -21,10 +22,10 @@ from splatseg.segmentation import (
     PointPrompt,
     Prompt,
     ScribblePrompt,
+    cluster_gaussians,
     combine,
     feature_map,
 )
-from splatseg.segmentation.packed_mask import PackedMask
 from splatseg.segmentation.picker import KEPT_VIEWS, window_of
 from splatseg.segmentation.views import camera_key
 
@@ -34,19 +35,7 @@ MIN_SELECTED_IN_BALL = 0.9  # of the chosen Gaussians in or near it; seeds 0 to 
 MARGIN = 0.12  # world units around a ball: a Gaussian's own size and the noise of its position
 EARLY_STOP = 2e-4  # whole images stop at a transmittance of 1e-4, block by block; pixels one by one
 BALLS = (1, 2, 3)
-
-
-class Steps:
-    """A progress that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.steps: list[tuple[str, int, int]] = []
-
-    def update(self, stage: str, done: int, total: int, details: object = None) -> None:
-        self.steps.append((stage, done, total))
-
-    def note(self, text: str) -> None:
-        raise AssertionError(text)
+CLICK = PointPrompt("view_0", 48.5, 36.5)  # on a ball
 
 
 @pytest.fixture(scope="module")
@@ -65,45 +54,33 @@ def click_on(synthetic, ball: int) -> PointPrompt:
     return PointPrompt(frame, x + 0.5, y + 0.5)
 
 
-def prompts_on(synthetic, ball: int) -> dict[str, Prompt]:
+def prompts_on(picker: Picker, synthetic, ball: int) -> dict[str, Prompt]:
+    """One of each kind."""
     frame = best_view(synthetic, ball)
     truth = synthetic.truth[frame] == ball
     rows, columns = np.nonzero(truth)
     edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    x, y = synthetic.click(ball, frame)
+    click = click_on(synthetic, ball)
     return {
-        "click": click_on(synthetic, ball),
+        "click": click,
         "box": BoxPrompt(frame, *map(float, edges)),
         "mask": MaskPrompt(frame, truth),
-        "scribble": ScribblePrompt(frame, ((x - 1.0, y + 0.5), (x + 2.0, y + 0.5))),
+        "scribble": ScribblePrompt(frame, ((click.x - 1.5, click.y), (click.x + 1.5, click.y))),
+        "gaussian": GaussianPrompt(int(picker.pick([click]).selected.nonzero()[0])),
     }
 
 
-@pytest.mark.parametrize("kind", ["click", "box", "mask", "scribble"])
+@pytest.mark.parametrize("kind", ["click", "box", "mask", "scribble", "gaussian"])
 def test_every_prompt_finds_its_ball(picker: Picker, synthetic, kind: str) -> None:
-    for ball in BALLS:
-        selection = picker.pick([prompts_on(synthetic, ball)[kind]])
+    picks = [picker.pick([prompts_on(picker, synthetic, ball)[kind]]) for ball in BALLS]
+    for ball, selection in zip(BALLS, picks, strict=True):
         ious = [iou(mask, synthetic.truth[name] == ball) for name, mask in picker.masks(selection)]
         assert len(ious) == len(synthetic.truth)
         assert np.mean(ious) > MIN_IOU
         assert kind != "click" or min(ious) > MIN_VIEW_IOU
-
-
-def test_a_gaussian_of_the_ball_selects_it(picker: Picker, synthetic) -> None:
-    clicked = picker.pick([click_on(synthetic, 2)])
-    some = int(torch.nonzero(clicked.selected)[0])
-
-    again = picker.pick([GaussianPrompt(some)])
-
-    shared = (again.selected & clicked.selected).sum() / (again.selected | clicked.selected).sum()
-    assert shared > 0.85
-
-
-def similarity_of(scene: Scene, camera: Camera, queries: torch.Tensor) -> np.ndarray:
-    """Eq. 6 as it is written."""
-    features = feature_map(scene.gaussians, project(scene.gaussians, camera))
-    cosines = torch.einsum("hwf,qf->hwq", features.features, queries).amax(dim=-1)
-    return torch.where(features.covered, cosines, -1.0).numpy()
+    for name, truth in synthetic.truth.items():
+        labels = picker.label_map(picks, name)
+        assert all(iou(labels == ball, truth == ball) > MIN_VIEW_IOU for ball in BALLS)
 
 
 def test_masks_are_those_of_eq_6(picker: Picker, trained: Scene, synthetic) -> None:
@@ -112,13 +89,19 @@ def test_masks_are_those_of_eq_6(picker: Picker, trained: Scene, synthetic) -> N
     masks = dict(picker.masks(picker.pick(clicks)))
     assert list(masks) == [frame.name for frame in trained.frames]
     for frame in trained.frames[:3]:
-        expected = similarity_of(trained, frame.camera, queries.positive)
+        shown = feature_map(trained.gaussians, project(trained.gaussians, frame.camera))
+        cosines = torch.einsum("hwf,qf->hwq", shown.features, queries.positive).amax(dim=-1)
+        expected = torch.where(shown.covered, cosines, -1.0).numpy()
         np.testing.assert_allclose(picker.similarity(queries, frame.name), expected, atol=1e-5)
         sure = abs(expected - queries.threshold) > 1e-4
         np.testing.assert_array_equal(masks[frame.name][sure], expected[sure] >= queries.threshold)
         one, other = (picker.mask(picker.pick([click]), frame.name) for click in clicks)
         np.testing.assert_array_equal(masks[frame.name], one | other)
-    assert picker.similarity(queries, "view_0")[0, 0] == -1  # the sky
+    own = F.normalize(trained.gaussians.features, dim=1)
+    best = (own @ queries.positive.T).amax(dim=1)
+    sure = (best - queries.threshold).abs() > 1e-5
+    chosen = picker.select_by_own_features(queries)  # as the paper does
+    assert torch.equal(chosen[sure], best[sure] >= queries.threshold)
 
 
 def test_a_query_is_the_mean_of_the_unit_features_around_the_click(
@@ -137,37 +120,27 @@ def test_a_query_is_the_mean_of_the_unit_features_around_the_click(
 
 def test_any_camera_is_a_view(picker: Picker, trained: Scene, synthetic) -> None:
     """A frame's camera is the frame; another one gives what it sees."""
-    prompts = prompts_on(synthetic, 2)
     frame = trained.frame(best_view(synthetic, 2))
-    assert frame.lens.is_pinhole and frame.camera.width == frame.lens.width
-    selection = picker.pick([prompts["click"]])
+    prompts = prompts_on(picker, synthetic, 2)
+    click = prompts["click"]
     for prompt in prompts.values():
-        there = picker.pick([replace(prompt, view=frame.camera)])  # type: ignore[type-var]
-        assert torch.equal(there.weights, picker.pick([prompt]).weights)
+        if not isinstance(prompt, GaussianPrompt):
+            there = picker.pick([replace(prompt, view=frame.camera)])
+            assert torch.equal(there.weights, picker.pick([prompt]).weights)
+    selection = picker.pick([click])
     mask = picker.mask(selection, frame.name)
     (view, same), (_, at_lens) = picker.masks(selection, [frame.camera, frame])
     assert view is frame.camera
     assert np.array_equal(same, mask) and np.array_equal(at_lens, mask)
-    assert np.array_equal(picker.label_map([selection], frame.camera) == 1, mask)
-
     larger = frame.camera.resized(2 * frame.camera.width, 2 * frame.camera.height)
-    seen = picker.mask(replace(selection, queries=None), larger)
-    assert seen.shape == (2 * mask.shape[0], 2 * mask.shape[1])
+    seen = picker.mask(replace(selection, queries=None), larger)  # by its weights
     assert iou(seen[::2, ::2], mask) > MIN_IOU
     halved = replace(frame, lens=frame.lens.resized(48, 36))
     assert picker.margin(selection, halved).shape == (36, 48)
     with pytest.raises(SplatsegError, match=r"at 500,5 lies outside the camera's image, which is"):
         picker.pick([PointPrompt(larger, 500.0, 5.0)])
-    apart = picker.pick([PointPrompt(larger, 2 * prompts["click"].x, 2 * prompts["click"].y)])
+    apart = picker.pick([PointPrompt(larger, 2 * click.x, 2 * click.y)])
     assert "in a camera's image" in apart.made[0]
-
-
-def test_cameras_are_kept_by_value(trained: Scene) -> None:
-    camera = trained.frames[0].camera
-    again = replace(camera, cam_from_world=camera.cam_from_world.clone())
-    assert camera_key(camera) == camera_key(again)
-    assert camera_key(camera) != camera_key(replace(camera, fx=camera.fx + 1))
-    assert camera_key(camera) != camera_key(trained.frames[1].camera)
 
 
 def test_exact_selections_are_votes_asked_together_or_one_by_one(
@@ -182,9 +155,9 @@ def test_exact_selections_are_votes_asked_together_or_one_by_one(
         assert (fast & exact.selected).sum() / (fast | exact.selected).sum() > 0.85
         center, radius = balls[ball]
         depth = radius - (trained.gaussians.means - torch.tensor(center)).norm(dim=1)
-        inside = depth[exact.selected] > -MARGIN
-        assert inside.float().mean() > MIN_SELECTED_IN_BALL
-    assert picker.pick_many([], is_exact=True) == []
+        assert (depth[exact.selected] > -MARGIN).float().mean() > MIN_SELECTED_IN_BALL
+    both = picker.mask(combine(*together[:2], "add"), clicks[0].view)
+    assert iou(both, np.isin(synthetic.truth[clicks[0].view], (1, 2))) > MIN_IOU
 
 
 def test_the_masks_of_an_exact_selection_are_kept_while_it_lives(
@@ -202,28 +175,10 @@ def test_the_masks_of_an_exact_selection_are_kept_while_it_lives(
     assert len(picker._masks) == 0
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (8, 16)])
-def test_a_packed_mask_is_the_mask(shape: tuple[int, int]) -> None:
-    mask = np.random.default_rng(0).random(shape) > 0.5
-    packed = PackedMask(mask)
-    assert np.array_equal(packed.unpack(), mask) and packed.area == mask.sum()
-
-
-def test_own_features_select_as_the_paper_does(picker: Picker, trained: Scene, synthetic) -> None:
-    clicks = [click_on(synthetic, 1), click_on(synthetic, 2)]
-    queries = picker.queries(clicks, threshold=0.8)
-    chosen = picker.select_by_own_features(queries)
-    for index in range(0, len(trained.gaussians), 97):
-        own = trained.gaussians.features[index]
-        best = max(float(own @ query / own.norm()) for query in queries.positive)
-        assert chosen[index] == (best >= 0.8)
-
-
 def test_a_negative_click_takes_its_thing_away(picker: Picker, synthetic) -> None:
     one, other = click_on(synthetic, 1), click_on(synthetic, 2)
     both = picker.pick([one, other])
     without = picker.pick([one], [other])
-
     assert (both.selected & ~without.selected).any()
     mask = picker.mask(without, other.view)
     assert iou(mask, synthetic.truth[other.view] == 1) > MIN_IOU
@@ -241,99 +196,65 @@ def test_where_one_thing_is_wanted_and_not_a_finer_level_tells(trained: Scene, s
         trained, gaussians=replace(trained.gaussians, features=wholes), levels={"part": parts}
     )
     picker = Picker(scene)
-
     assert picker.pick(clicks[:1]).queries.level == "whole"  # type: ignore[union-attr]
     apart = picker.pick(clicks[:1], clicks[1:])
-
     assert apart.queries is not None and apart.queries.level == "part"
     truth = synthetic.truth[clicks[0].view] == 1
     assert iou(picker.mask(apart, clicks[0].view), truth) > MIN_IOU
 
 
-def test_the_same_click_wanted_and_not_is_refused(picker: Picker, synthetic) -> None:
-    click = click_on(synthetic, 1)
-    with pytest.raises(SplatsegError, match="are on one object at every level"):
-        picker.pick([click], [click])
-
-
-def test_a_label_map_shows_every_selection_once(picker: Picker, synthetic) -> None:
-    selections = [picker.pick([click_on(synthetic, ball)]) for ball in BALLS]
-    for name, truth in synthetic.truth.items():
-        labels = picker.label_map(selections, name)
-        for ball in BALLS:
-            assert iou(labels == ball, truth == ball) > 0.6
-
-
-def test_weights_give_about_the_masks_of_their_prompts(picker: Picker, synthetic) -> None:
-    click = click_on(synthetic, 2)
-    exact = picker.pick([click], is_exact=True)
-    by_weights = replace(exact, queries=None)
-
-    assert iou(picker.mask(exact, click.view), picker.mask(by_weights, click.view)) > 0.85
-
-
-def test_added_balls_show_together(picker: Picker, synthetic) -> None:
-    one, two = (picker.pick([click_on(synthetic, ball)], is_exact=True) for ball in (1, 2))
-    both = combine(one, two, "add")
-    frame = best_view(synthetic, 1)
-
-    together = picker.mask(both, frame)
-
-    assert iou(together, np.isin(synthetic.truth[frame], (1, 2))) > MIN_IOU
-
-
-def test_only_the_latest_views_are_kept(synthetic, trained: Scene) -> None:
-    picker = Picker(trained)
-    queries = picker.queries([click_on(synthetic, 1)])
-    for frame in trained.frames:
-        picker.margin_of(queries, frame.name)
-    latest = [camera_key(frame.camera) for frame in trained.frames[-KEPT_VIEWS:]]
-    assert [place[0] for _, place in picker._maps] == latest  # pyright: ignore
-
-
-def test_the_first_answer_tells_of_the_training_views(trained: Scene, synthetic) -> None:
-    progress = Steps()
+def test_the_first_answer_tells_of_the_training_views_and_the_latest_are_kept(
+    trained: Scene, synthetic
+) -> None:
+    progress = Recorder()
     picker = Picker(trained, progress)
+    fresh, queries = Picker(trained), picker.queries([click_on(synthetic, 1)])
     for ball in (1, 2):
         picker.pick([click_on(synthetic, ball)])
-        assert progress.steps == [("selecting", k, 8) for k in range(1, 9)]
+        assert progress.updates == [("selecting", k, 8) for k in range(1, 9)]
+    for frame in trained.frames:
+        fresh.margin_of(queries, frame.name)
+    latest = [camera_key(frame.camera) for frame in trained.frames[-KEPT_VIEWS:]]
+    assert [place[0] for _, place in fresh._maps] == latest  # pyright: ignore
+    copied = replace(frame.camera, cam_from_world=frame.camera.cam_from_world.clone())
+    assert camera_key(copied) == latest[-1] != camera_key(replace(copied, fx=copied.fx + 1))
 
 
-def test_what_cannot_be_asked_is_refused(picker: Picker, trained: Scene, synthetic) -> None:
-    click = click_on(synthetic, 1)
-    with pytest.raises(SplatsegError, match="no prompt for what to select"):
-        picker.pick([], [click])
-    with pytest.raises(SplatsegError, match="there is no Gaussian 1000000"):
-        picker.pick([GaussianPrompt(1_000_000)])
-    with pytest.raises(SplatsegError, match="the query radius is -1; expected 0 or more"):
-        picker.pick([click], radius=-1)
-    with pytest.raises(SplatsegError, match="has no level part"):
-        picker.pick([click], level="part")
-    with pytest.raises(SplatsegError, match="there is no frame nowhere"):
-        picker.pick([replace(click, view="nowhere")])
-    with pytest.raises(SplatsegError, match=r"at 2\.5,2\.5 in view_0 is on empty background"):
-        picker.pick([PointPrompt("view_0", 2.5, 2.5)])
-    with pytest.raises(SplatsegError, match="is of another scene"):
-        picker.mask(replace(picker.pick([click]), scene="other"), click.view)
-    bare = replace(trained.gaussians, features=trained.gaussians.features[:, :0])
-    with pytest.raises(SplatsegError, match="no segmentation features"):
-        Picker(replace(trained, gaussians=bare))
-
-
-def test_a_gaussian_that_no_view_sees_is_refused(trained: Scene, synthetic) -> None:
+@pytest.mark.parametrize(
+    ("wanted", "unwanted", "options", "sentence"),
+    [
+        ([], [CLICK], {}, "no prompt for what to select"),
+        ([CLICK], [CLICK], {}, "are on one object at every level"),
+        ([GaussianPrompt(1_000_000)], [], {}, "there is no Gaussian 1000000"),
+        ([GaussianPrompt(7)], [], {}, "no training view sees Gaussian 7"),
+        ([CLICK], [], {"radius": -1}, "the query radius is -1; expected 0 or more"),
+        ([CLICK], [], {"level": "part"}, "has no level part"),
+        ([replace(CLICK, view="nowhere")], [], {}, "there is no frame nowhere"),
+        ([PointPrompt("view_0", 2.5, 2.5)], [], {}, "at 2.5,2.5 in view_0 is on empty background"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(trained, wanted, unwanted, options, sentence) -> None:
     means = trained.gaussians.means.clone()
     means[7] = 1e4
-    picker = Picker(replace(trained, gaussians=replace(trained.gaussians, means=means)))
-    with pytest.raises(SplatsegError, match="no training view sees Gaussian 7"):
-        picker.pick([GaussianPrompt(7)])
+    lost = replace(trained, gaussians=replace(trained.gaussians, means=means))
+    with pytest.raises(SplatsegError, match=re.escape(sentence)):
+        Picker(lost).pick(wanted, unwanted, **options)
+
+
+def test_another_scene_is_refused_and_one_without_features(picker, trained: Scene) -> None:
+    with pytest.raises(SplatsegError, match="is of another scene"):
+        picker.mask(replace(picker.pick([CLICK]), scene="other"), CLICK.view)
+    bare = replace(trained.gaussians, features=trained.gaussians.features[:, :0])
+    for ask in (Picker, lambda scene: cluster_gaussians(scene.gaussians, scene.frames)):
+        with pytest.raises(SplatsegError, match="no segmentation features"):
+            ask(replace(trained, gaussians=bare))
 
 
 def test_masks_from_a_part_of_a_view_are_those_from_the_whole(trained: Scene, synthetic) -> None:
     """Before anything is picked, whole views are rendered; after, the part around the object."""
-    clicks = [click_on(synthetic, ball) for ball in BALLS]
     fresh, warm = Picker(trained), Picker(trained)
     warm.view_aggregated_features()
-    asked = [fresh.queries([click]) for click in clicks]
+    asked = [fresh.queries([click_on(synthetic, ball)]) for ball in BALLS]
     rendered = []
     for queries in [*asked, replace(asked[0], negative=asked[1].positive)]:
         for frame in trained.frames:
@@ -343,8 +264,5 @@ def test_masks_from_a_part_of_a_view_are_those_from_the_whole(trained: Scene, sy
             assert np.array_equal(part >= 0, whole >= 0)
             assert np.allclose(part[inside], whole[inside], atol=1e-4)
     assert 0 < np.median(rendered) < 0.5
-
-
-def test_a_window_around_nothing_is_empty(trained: Scene) -> None:
     behind = replace(trained.gaussians, means=trained.gaussians.means + 1e6)
     assert window_of(behind, trained.frames[0].camera) == (0, 0, 0, 0)

@@ -1,5 +1,6 @@
 """Prompts as they are typed, and files of them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from splatseg.segmentation.prompt_text import (
     parse_box,
     parse_mask,
     parse_point,
-    parse_prompts,
     parse_scribble,
     read_objects,
 )
@@ -30,18 +30,6 @@ from splatseg.segmentation.prompt_text import (
 )
 def test_a_prompt_is_parsed(parse, text: str, prompt) -> None:
     assert parse(text) == prompt
-
-
-def test_a_mask_is_what_is_above_0(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0, 7]], np.uint8)).save(tmp_path / "mask.png")
-    assert parse_mask(f"a:{tmp_path / 'mask.png'}").mask.tolist() == [[False, True]]
-
-
-def test_an_objects_prompts_are_put_together() -> None:
-    found = parse_prompts(at=["a:1,2"], not_at=["a:5,6"], gaussian=[7], level="part")
-    assert found.positive == [PointPrompt("a", 1.5, 2.5), GaussianPrompt(7)]
-    assert found.negative == [PointPrompt("a", 5.5, 6.5)]
-    assert (found.level, found.words) == ("part", None)
 
 
 @pytest.mark.parametrize(
@@ -65,11 +53,15 @@ def test_another_text_is_refused(parse, text: str, sentence: str) -> None:
 
 def test_a_file_lists_objects(tmp_path: Path) -> None:
     path = tmp_path / "objects.json"
-    path.write_text('{"cup": {"at": ["a:1,2"], "level": "part"}, "pen": {"gaussian": [3]}}')
-    found = read_objects(path, "whole")
+    cup = {"at": ["a:1,2"], "not_at": ["a:5,6"], "gaussian": [7], "level": "part"}
+    path.write_text(json.dumps({"cup": cup, "pen": {"gaussian": [3]}}))
+    cup, pen = (found := read_objects(path, "whole")).values()
     assert list(found) == ["cup", "pen"]
-    assert found["cup"].positive == [PointPrompt("a", 1.5, 2.5)]
-    assert (found["cup"].level, found["pen"].level) == ("part", "whole")
+    assert cup.positive == [PointPrompt("a", 1.5, 2.5), GaussianPrompt(7)]
+    assert (cup.negative, cup.words) == ([PointPrompt("a", 5.5, 6.5)], None)
+    assert (cup.level, pen.level) == ("part", "whole")
+    Image.fromarray(np.array([[0, 7]], np.uint8)).save(tmp_path / "mask.png")
+    assert parse_mask(f"a:{tmp_path / 'mask.png'}").mask.tolist() == [[False, True]]
 
 
 @pytest.mark.parametrize(

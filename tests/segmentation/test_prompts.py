@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from splatseg.capture import Lens
 from splatseg.errors import SplatsegError
 from splatseg.segmentation import BoxPrompt, FeatureMap, MaskPrompt, ScribblePrompt
 from splatseg.segmentation.grouping import group_similar
@@ -37,75 +38,60 @@ def features() -> FeatureMap:
     return FeatureMap(F.normalize(AXES[things] + 0.01, dim=-1) * covered[..., None], covered)
 
 
-def meant(queries: torch.Tensor) -> list[int]:
-    return sorted(queries.argmax(dim=1).tolist())
+def box(*edges: float) -> BoxPrompt:
+    return BoxPrompt("view", *map(float, edges))
+
+
+def mask(place: tuple[slice, slice], size: tuple[int, int] = SIZE) -> MaskPrompt:
+    pixels = np.zeros(size, dtype=bool)
+    pixels[place] = True
+    return MaskPrompt("view", pixels)
+
+
+def scribble(*points: tuple[float, float]) -> ScribblePrompt:
+    return ScribblePrompt("view", points)
 
 
 @pytest.mark.parametrize(
-    ("box", "thing"),
-    [((10, 10, 30, 30), 0), ((30, 10, 40, 30), 1), ((8, 8, 33, 33), 0), ((0, 5, 60, 40), 2)],
-)
-def test_a_box_means_the_thing_that_fills_it(plane, features, box, thing) -> None:
-    assert meant(region_queries(BoxPrompt("view", *map(float, box)), plane, features)) == [thing]
-
-
-@pytest.mark.parametrize(
-    ("place", "size", "meaning"),
+    ("region", "meaning"),
     [
-        (np.s_[10:30, 10:42], SIZE, [0, 1]),  # all that it holds, not what it grazes
-        (np.s_[12:16, 12:16], SIZE, [0]),  # a piece means the instance it is a piece of
-        (np.s_[20:60, 60:80], (80, 120), [1]),  # of another size it shows the whole photo
+        (box(10, 10, 30, 30), [0]),
+        (box(30, 10, 40, 30), [1]),
+        (box(8, 8, 33, 33), [0]),
+        (box(0, 5, 60, 40), [2]),
+        (box(31.2, 15.2, 31.4, 15.4), [1]),  # within a pixel
+        (mask(np.s_[10:30, 10:42]), [0, 1]),  # all that it holds, not what it grazes
+        (mask(np.s_[12:16, 12:16]), [0]),  # a piece means the instance it is a piece of
+        (mask(np.s_[20:60, 60:80], (80, 120)), [1]),  # of another size it shows the whole photo
+        (scribble((15.0, 20.0), (36.0, 20.0)), [0, 1]),
+        (scribble((33.0, 15.0), (36.0, 20.0), (33.0, 25.0)), [1]),
     ],
 )
-def test_a_mask_means_what_it_holds(plane, features, place, size, meaning) -> None:
-    mask = np.zeros(size, dtype=bool)
-    mask[place] = True
-    assert meant(region_queries(MaskPrompt("view", mask), plane, features)) == meaning
-    alone = replace(plane, lens=None)  # a camera's own pixels
-    assert meant(region_queries(MaskPrompt("view", mask), alone, features)) == meaning
+def test_a_region_means_what_it_holds(plane, features, region, meaning: list[int]) -> None:
+    for view in (plane, replace(plane, lens=None)):  # a photo, and a camera's own pixels
+        queries = region_queries(region, view, features)
+        assert sorted(queries.argmax(dim=1).tolist()) == meaning
 
 
 @pytest.mark.parametrize(
-    ("points", "meaning"),
+    ("region", "sentence"),
     [
-        (((15.0, 20.0), (36.0, 20.0)), [0, 1]),
-        (((33.0, 15.0), (36.0, 20.0), (33.0, 25.0)), [1]),
+        (box(0, 0, 60, 5), "covers nothing that was reconstructed"),
+        (scribble((1.0, 1.0), (50.0, 2.0)), "covers nothing that was reconstructed"),
+        (mask(np.s_[:0, :0]), "covers nothing that was reconstructed"),
+        (box(30, 10, 10, 30), "is empty; expected the left, upper"),
     ],
 )
-def test_a_scribble_means_what_it_runs_over(plane, features, points, meaning) -> None:
-    assert meant(region_queries(ScribblePrompt("view", points), plane, features)) == meaning
-
-
-@pytest.mark.parametrize(
-    "region",
-    [
-        BoxPrompt("view", 0.0, 0.0, 60.0, 5.0),
-        ScribblePrompt("view", ((1.0, 1.0), (50.0, 2.0))),
-        MaskPrompt("view", np.zeros(SIZE, bool)),
-    ],
-    ids=lambda region: type(region).__name__.lower(),
-)
-def test_a_region_of_background_is_refused(plane, features, region) -> None:
-    with pytest.raises(SplatsegError, match="covers nothing that was reconstructed"):
+def test_a_region_of_nothing_is_refused(plane, features, region, sentence: str) -> None:
+    with pytest.raises(SplatsegError, match=sentence):
         region_queries(region, plane, features)
-
-
-def test_a_box_within_a_pixel_is_that_pixel(plane, features) -> None:
-    assert meant(region_queries(BoxPrompt("view", 31.2, 15.2, 31.4, 15.4), plane, features)) == [1]
-
-
-def test_a_box_with_its_edges_swapped_is_refused(plane, features) -> None:
-    with pytest.raises(SplatsegError, match="is empty; expected the left, upper"):
-        region_queries(BoxPrompt("view", 30.0, 10.0, 10.0, 30.0), plane, features)
 
 
 @pytest.mark.parametrize("counts", [(7,), (5, 3, 1), (1, 1), (4000, 1000)])
 def test_instances_come_by_their_fraction_of_the_pixels(counts: tuple[int, ...]) -> None:
     features = torch.cat([AXES[k].expand(count, 16) for k, count in enumerate(counts)])
     order = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))
-
     found, fractions = instances_in(features[order])
-
     expected = torch.tensor(counts) / sum(counts)
     torch.testing.assert_close(fractions, expected, atol=0.05, rtol=0)  # of 2,000 samples
     assert torch.equal(found, AXES[: len(counts)]) or counts == (1, 1)
@@ -123,23 +109,21 @@ def test_every_feature_is_in_one_group(threshold: float) -> None:
     assert group_similar(features[:0], threshold).shape == (0, 0)
 
 
-def test_a_query_at_the_corner_takes_the_pixels_there_are(plane) -> None:
-    found = _neighborhood(torch.tensor([0, 0], dtype=torch.int32), 1, plane.camera)
-    assert found.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
-
-
 @pytest.mark.parametrize(("x", "y"), [(60.0, 10.0), (10.0, 40.0), (-0.1, 10.0), (1e9, 1e9)])
 def test_a_point_outside_is_refused(plane, x: float, y: float) -> None:
     with pytest.raises(SplatsegError, match="lies outside view, which is 60x40"):
         plane.undistorted_pixel(x, y)
     assert plane.undistorted_pixel(59.999, 39.999).tolist() == [59, 39]
+    corner = _neighborhood(torch.tensor([0, 0], dtype=torch.int32), 1, plane.camera)
+    assert corner.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
 
 
 def test_a_point_in_the_border_that_undistorting_removes_is_refused(plane) -> None:
-    fisheye = replace(plane.lens, model="SIMPLE_RADIAL", params=(60.0, 30.0, 20.0, 0.4))
+    barrel, pincushion = (
+        replace(plane, lens=Lens("SIMPLE_RADIAL", SIZE[1], SIZE[0], (60.0, 30.0, 20.0, k)))
+        for k in (0.4, -0.6)
+    )
     with pytest.raises(SplatsegError, match="in the border that undistorting the photo removes"):
-        replace(plane, lens=replace(fisheye, params=(60.0, 30.0, 20.0, -0.6))).undistorted_pixel(
-            0.5, 0.5
-        )
-    values = replace(plane, lens=fisheye).distort(torch.ones(SIZE))
+        pincushion.undistorted_pixel(0.5, 0.5)
+    values = barrel.distort(torch.ones(SIZE))
     assert values.shape == SIZE and values[20, 30] == 1

@@ -19,12 +19,9 @@ def test_prompts_in_plain_form():
 def test_the_best_come_first_and_equals_keep_their_order():
     scores = np.array([0.2, 0.9, 0.5, 0.9, 0.1, np.nan])
     assert best_first(scores, 0.1).tolist() == [1, 3, 2, 0]
-    assert best_first(scores, 0.9).tolist() == []
-    assert best_first(scores[:0], 0.0).tolist() == []
-
-
-def test_corners_of_centered_boxes():
-    assert corners(np.array([[5.0, 6.0, 4.0, 2.0]])).tolist() == [[3, 5, 7, 7]]
+    assert best_first(scores, 0.9).tolist() == best_first(scores[:0], 0.0).tolist() == []
+    box = (0.0, 0.0, 2.0, 2.0)  # a mask is no part of what makes detections equal
+    assert Detection(box, 0.5, "mug", np.ones((2, 2), bool)) == Detection(box, 0.5, "mug")
 
 
 @given(st.lists(st.tuples(*[st.floats(-100, 200)] * 4), max_size=5))
@@ -33,9 +30,4 @@ def test_clipping_is_the_part_inside(boxes):
     for (x0, y0, x1, y1), before in zip(clipped(array, 60, 40), array.tolist(), strict=True):
         assert x0 == min(max(before[0], 0), 60) and y1 == min(max(before[3], 0), 40)
         assert 0 <= x0 <= x1 <= 60 and 0 <= y0 <= y1 <= 40
-
-
-def test_the_mask_is_no_part_of_what_makes_detections_equal():
-    mask = np.ones((2, 2), dtype=bool)
-    box = (0.0, 0.0, 2.0, 2.0)
-    assert Detection(box, 0.5, "mug", mask) == Detection(box, 0.5, "mug")
+    assert corners(np.array([[5.0, 6.0, 4.0, 2.0]])).tolist() == [[3, 5, 7, 7]]

@@ -32,32 +32,29 @@ def cosines(features: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]
     return sum(within) / 3, sum(between) / 3
 
 
-def test_objects_come_apart(true_scene, views) -> None:
+@pytest.fixture(scope="module")
+def before(true_scene) -> torch.Tensor:
+    return first_features(len(true_scene[0]), 16, "uniform", generator(0, "features"))
+
+
+def test_objects_come_apart(true_scene, views, before) -> None:
     gaussians, labels = true_scene
-    before = first_features(len(gaussians), 16, "uniform", generator(0, "features"))
-    after = contrast_features(gaussians, views, PAPER)
-    within, between = cosines(after, labels)
+    within, between = cosines(contrast_features(gaussians, views, PAPER), labels)
     assert within - between > 3 * (cosines(before, labels)[0] - cosines(before, labels)[1])
 
 
-def test_without_a_due_loss_the_first_features_stay(true_scene, views) -> None:
-    gaussians, _ = true_scene
-    found = contrast_features(gaussians, views, replace(PAPER, iterations=49))
-    before = first_features(len(gaussians), 16, "uniform", generator(0, "features"))
-    assert torch.equal(found, before)
-
-
-def test_the_regularizer_alone_moves_features(true_scene, views) -> None:
-    gaussians, _ = true_scene
-    both = contrast_features(gaussians, views, replace(PAPER, iterations=100))
-    off = SpatialConfig(near_weight=0.0, far_weight=0.0)
-    without = contrast_features(gaussians, views, replace(PAPER, iterations=100, spatial=off))
-    assert not torch.equal(both, without)
-    again = contrast_features(gaussians, views, replace(PAPER, iterations=100))
-    assert torch.equal(both, again)
-
-
-def test_iterations_are_counted(true_scene, views) -> None:
+def test_features_move_where_a_loss_is_due_and_by_the_regularizer_too(
+    true_scene, views, before
+) -> None:
     progress = Recorder()
-    contrast_features(true_scene[0], views, replace(PAPER, iterations=120), progress)
+
+    def features(iterations: int, **changes: object) -> torch.Tensor:
+        config = replace(PAPER, iterations=iterations, **changes)
+        return contrast_features(true_scene[0], views, config, progress)
+
+    assert torch.equal(features(49), before)
+    both = features(120)
     assert progress.steps("training features") == [50, 100]
+    assert torch.equal(features(120), both)
+    off = SpatialConfig(near_weight=0.0, far_weight=0.0)
+    assert not torch.equal(features(120, spatial=off), both)

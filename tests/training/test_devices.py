@@ -7,13 +7,12 @@ Without a GPU, that a tensor is made on the right device is seen by making torch
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
 from builders.progress import At, Recorder
 
-from splatseg.geometry import Gaussians
 from splatseg.render import BACKENDS, gsplat
 from splatseg.scene import load_scene
 from splatseg.training import TrainConfig
@@ -42,23 +41,11 @@ SHORT: dict[str, Any] = {
 Config = Callable[..., TrainConfig]
 
 
-@pytest.fixture
-def gpu() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("torch finds no GPU")
-    if not gsplat.is_installed():
-        pytest.skip("gsplat is not installed")
-
-
-def train_on(
-    device: Literal["cpu", "cuda"],
-    root: Path,
-    config: TrainConfig,
-    folder: Path,
-    progress: Recorder,
-) -> None:
+def train_on(device: str, root: Path, config: TrainConfig, folder: Path, **options) -> Recorder:
+    seen = At(stage="training", **options) if options else Recorder()
     with suppress(KeyboardInterrupt):
-        train(root, folder, config=config, downscale=3, device=device, progress=progress)
+        train(root, folder, config=config, downscale=3, device=device, progress=seen)  # pyright: ignore
+    return seen
 
 
 def assert_same_course(one: Recorder, other: Recorder, tolerance: float) -> None:
@@ -74,38 +61,31 @@ def test_gsplat_takes_the_course_of_the_reference(
     courses = []
     for backend in ("gsplat", "reference"):
         monkeypatch.setattr("splatseg.render.default_backend", lambda _, b=BACKENDS[backend]: b)
-        courses.append(Recorder())
-        train_on("cpu", synthetic.root, config(**SHORT), tmp_path / backend, courses[-1])
+        courses.append(train_on("cpu", synthetic.root, config(**SHORT), tmp_path / backend))
     assert len(set(courses[0].details("training", "Gaussians"))) > 1, "no density round"
     assert_same_course(*courses, LOSS_TOLERANCE)
 
 
-def test_a_gpu_takes_the_course_of_the_cpu(
-    synthetic, config: Config, gpu: None, tmp_path: Path
-) -> None:
-    seen, expected = Recorder(), Recorder()
-    train_on("cuda", synthetic.root, config(**SHORT), tmp_path / "gpu", seen)
-    train_on("cpu", synthetic.root, config(**SHORT), tmp_path / "cpu", expected)
-    assert_same_course(seen, expected, GPU_LOSS_TOLERANCE)
-
-
-@pytest.mark.parametrize("begun_on", ["cpu", "cuda"])
-def test_a_run_goes_on_on_another_device(
-    begun_on: Literal["cpu", "cuda"], synthetic, config: Config, gpu: None, tmp_path: Path
-) -> None:
-    second: Literal["cpu", "cuda"] = "cuda" if begun_on == "cpu" else "cpu"
-    stop, seen = At(stage="training", done=6), Recorder()
-    train_on(begun_on, synthetic.root, config(**SHORT), tmp_path, stop)
-    assert (tmp_path / CHECKPOINT).is_file()
-    train_on(second, synthetic.root, config(**SHORT), tmp_path, seen)
-    assert seen.steps("training")[0] == 7
-    assert len(load_scene(tmp_path).gaussians) == seen.details("training", "Gaussians")[-1]
+@pytest.mark.parametrize(("first", "second"), [("cpu", "cuda"), ("cuda", "cpu")])
+def test_a_run_goes_on_on_another_device(first, second, synthetic, config, tmp_path) -> None:
+    """And on each takes the same course."""
+    if not (torch.cuda.is_available() and gsplat.is_installed()):
+        pytest.skip("torch finds no GPU, or gsplat is not installed")
+    run = config(**SHORT)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    begun = train_on(first, synthetic.root, run, stopped, done=6)
+    assert (stopped / CHECKPOINT).is_file()
+    rest = train_on(second, synthetic.root, run, stopped)
+    assert rest.steps("training")[0] == 7
+    assert len(load_scene(stopped).gaussians) == rest.details("training", "Gaussians")[-1]
+    other = train_on(second, synthetic.root, run, whole)
+    assert begun.details("training", "loss") == pytest.approx(
+        other.details("training", "loss")[: len(begun.steps("training"))], rel=GPU_LOSS_TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("count", [0, 500])
-def test_density_control_makes_tensors_where_the_gaussians_are(
-    count: int, true_scene: tuple[Gaussians, torch.Tensor]
-) -> None:
+def test_density_control_makes_tensors_where_the_gaussians_are(count, true_scene) -> None:
     gaussians = true_scene[0].select(torch.arange(count))
     statistics = DensityStatistics.zeros(count, torch.device("cpu"))
     gradient = torch.rand(count, 2, generator=torch.manual_seed(0))

@@ -10,6 +10,7 @@ import torch
 
 from splatseg.capture import load_capture
 from splatseg.errors import SplatsegError
+from splatseg.geometry import Gaussians
 from splatseg.losses import LossTerm
 from splatseg.masks import open_masks
 from splatseg.training import TrainConfig
@@ -37,10 +38,7 @@ def run_steps(synthetic) -> Callable[..., TrainState]:
     """The state after so many steps of a configuration."""
 
     def run(
-        config: TrainConfig,
-        count: int,
-        root: Path = synthetic.root,
-        extra: Sequence[LossTerm] = (),
+        config: TrainConfig, count: int, root: Path = synthetic.root, extra: Sequence[LossTerm] = ()
     ) -> TrainState:
         capture = load_capture(root)
         masks = open_masks(root, None, [frame.name for frame in capture.frames])
@@ -54,9 +52,8 @@ def run_steps(synthetic) -> Callable[..., TrainState]:
     return run
 
 
-def same_geometry(one: TrainState, other: TrainState) -> bool:
-    a, b = one.gaussians.tensors(), other.gaussians.tensors()
-    return all(torch.equal(a[name], b[name]) for name in GEOMETRY)
+def same_geometry(one: Gaussians, other: Gaussians) -> bool:
+    return all(torch.equal(one.tensors()[name], other.tensors()[name]) for name in GEOMETRY)
 
 
 def test_the_terms_are_equation_5(config: Config) -> None:
@@ -70,39 +67,22 @@ def test_the_terms_are_equation_5(config: Config) -> None:
 def test_a_loss_is_added_by_one_entry(config: Config, run_steps) -> None:
     """Toy losses of features and of opacities move those and nothing that they do not reach."""
     run = config("paper", contrastive={"interval": 1000}, spatial={"interval": 1000})
-    toys = {
-        "features": LossTerm("toy", lambda inputs: inputs.gaussians.features.square().sum()),
-        "late": LossTerm("toy", lambda inputs: inputs.gaussians.features.sum(), interval=4),
-        "opacities": LossTerm(
-            "toy",
-            lambda inputs: inputs.gaussians.opacities.sum(),
-            weight=10.0,
-            reads_features=False,
-        ),
-        "frozen": LossTerm(
-            "toy", lambda inputs: inputs.gaussians.means.sum() * 1e6, to_geometry=False
-        ),
-        "off": LossTerm("toy", lambda inputs: inputs.gaussians.means.sum() * 1e6, weight=0.0),
-    }
-    plain = run_steps(run, 3)
-    found = {name: run_steps(run, 3, extra=[toy]) for name, toy in toys.items()}
-    small = found["features"].gaussians.features.square().sum()
-    assert small < plain.gaussians.features.square().sum()
-    assert found["opacities"].gaussians.opacities.mean() < plain.gaussians.opacities.mean()
-    for name in ("features", "late", "frozen", "off"):
-        assert same_geometry(found[name], plain), name
-    for name in ("late", "opacities", "frozen", "off"):
-        assert torch.equal(found[name].gaussians.features, plain.gaussians.features), name
 
+    def steps(loss: Callable[..., torch.Tensor], **options: Any) -> Gaussians:
+        return run_steps(run, 3, extra=[LossTerm("toy", loss, **options)]).gaussians
 
-def test_density_control_counts_the_terms_that_say_so(config: Config, run_steps) -> None:
-    def gradients(**settings: Any) -> torch.Tensor:
-        heavy = {"interval": 1, "weight": 1e-3} | settings  # so that its part shows
-        return run_steps(config("paper", contrastive=heavy), 1).statistics.gradient_sum
-
-    without = gradients(weight=0.0)
-    assert torch.equal(gradients(to_density=False), without)
-    assert not torch.equal(gradients(), without)
+    plain = run_steps(run, 3).gaussians
+    far = lambda inputs: inputs.gaussians.means.sum() * 1e6  # noqa: E731
+    features = steps(lambda inputs: inputs.gaussians.features.square().sum())
+    late = steps(lambda inputs: inputs.gaussians.features.sum(), interval=4)
+    faint = steps(lambda i: i.gaussians.opacities.sum(), weight=10.0, reads_features=False)
+    frozen, off = steps(far, to_geometry=False), steps(far, weight=0.0)
+    assert features.features.square().sum() < plain.features.square().sum()
+    assert faint.opacities.mean() < plain.opacities.mean()
+    for index, found in enumerate((features, late, frozen, off)):
+        assert same_geometry(found, plain), index
+    for index, found in enumerate((late, faint, frozen, off)):
+        assert torch.equal(found.features, plain.features), index
 
 
 def test_to_geometry_off_leaves_the_geometry_of_an_rgb_run(config: Config, run_steps) -> None:
@@ -112,29 +92,33 @@ def test_to_geometry_off_leaves_the_geometry_of_an_rgb_run(config: Config, run_s
         run_steps(config("paper", **BUSY | {"contrastive": {"interval": 3, "to_geometry": to}}), 28)
         for to in (False, True)
     )
-    assert same_geometry(apart, rgb)
-    assert not same_geometry(joint, rgb)
+    assert same_geometry(apart.gaussians, rgb.gaussians)
+    assert not same_geometry(joint.gaussians, rgb.gaussians)
     assert len(rgb.gaussians) > len(run_steps(config("rgb"), 0).gaussians), "no density round"
 
+    def gradients(**settings: Any) -> torch.Tensor:
+        heavy = {"interval": 1, "weight": 1e-3} | settings  # so that its part shows
+        return run_steps(config("paper", contrastive=heavy), 1).statistics.gradient_sum
 
-@pytest.mark.parametrize("adam", ["on_gradient", "every_iteration"])
+    assert torch.equal(gradients(to_density=False), gradients(weight=0.0))
+    assert not torch.equal(gradients(), gradients(weight=0.0))
+
+
+@pytest.mark.parametrize(
+    ("adam", "counts"), [("on_gradient", [0, 0, 1, 1]), ("every_iteration", [0, 3, 4, 7])]
+)
 def test_features_step_at_a_loss_and_by_momentum_in_between(
-    adam: str, config: Config, run_steps
+    adam: str, counts: list[int], config: Config, run_steps
 ) -> None:
     run = config("paper", contrastive={"interval": 4, "adam": adam}, spatial={"interval": 1000})
-    start, before, at, after = (run_steps(run, count) for count in (0, 3, 4, 7))
-    idle = adam == "every_iteration"
-    assert (before.feature_step, at.feature_step, after.feature_step) == (
-        (3, 4, 7) if idle else (0, 1, 1)
-    )
-    assert torch.equal(before.gaussians.features, start.gaussians.features)
-    assert not torch.equal(at.gaussians.features, start.gaussians.features)
-    assert torch.equal(at.gaussians.features, after.gaussians.features) != idle
+    states = [run_steps(run, count) for count in (0, 3, 4, 7)]
+    assert [state.feature_step for state in states] == counts
+    start, before, at, after = (state.gaussians.features for state in states)
+    assert torch.equal(before, start) and not torch.equal(at, start)
+    assert torch.equal(at, after) == (adam == "on_gradient")
 
 
-def test_frames_without_masks_train_appearance_only(
-    capture_copy: Path, config: Config, run_steps
-) -> None:
+def test_frames_without_masks_train_appearance_only(capture_copy, config, run_steps) -> None:
     masks = capture_copy / "masks" / "noisy"
     for path in sorted(masks.iterdir())[1:]:
         path.unlink()
