@@ -3,6 +3,7 @@
 import logging
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,28 +17,7 @@ POSE_TOLERANCE = 1e-9
 LEVELS = 2  # of 255: rounding, in the photo and in the resampling
 OPENCV = (50.0, 52.0, 31.0, 25.0, -0.1, 0.02, 0.003, -0.002)
 DISTORTION = dict(zip(("k1", "k2", "p1", "p2"), OPENCV[4:], strict=True))
-
-
-def assert_same_cameras(one, other):
-    assert [frame.name for frame in one.frames] == [frame.name for frame in other.frames]
-    for a, b in zip(one.frames, other.frames, strict=True):
-        assert a.lens == b.lens
-        torch.testing.assert_close(
-            a.camera.cam_from_world, b.camera.cam_from_world, rtol=0, atol=POSE_TOLERANCE
-        )
-        assert replace(a.camera, cam_from_world=b.camera.cam_from_world) == b.camera
-
-
-@pytest.mark.parametrize("distorted", [False, True])
-def test_every_format_gives_the_same_cameras(maker, distorted):
-    maker.photos()
-    lens = {"model": "OPENCV", "params": OPENCV} if distorted else {}
-    binary = load_capture(maker.root, poses=maker.colmap("binary", **lens))
-    text = load_capture(maker.root, poses=maker.colmap("text", binary=False, **lens))
-    values = DISTORTION if distorted else {}
-    transforms = load_capture(maker.root, poses=maker.transforms("poses.json", **values))
-    assert_same_cameras(binary, text)
-    assert_same_cameras(binary, transforms)
+DISTORTED = {"model": "OPENCV", "params": OPENCV}
 
 
 @pytest.mark.parametrize("folder", ["sparse/0", "sparse"])
@@ -62,79 +42,21 @@ def test_names_keep_folders_and_are_sorted(maker):
         capture.frame("cam1/0002")
 
 
-def test_json_keeps_a_frame(colmap):
-    frame = load_capture(colmap.root).frames[4]
-    again = Frame.from_json(frame.to_json())
-    assert torch.equal(again.camera.cam_from_world, frame.camera.cam_from_world)
-    camera = replace(frame.camera, cam_from_world=again.camera.cam_from_world)
-    assert replace(frame, camera=camera) == again
-
-
-# Splits
-
-
-def test_every_eighth_frame_is_held_out(transforms):
-    capture = load_capture(transforms.root)
-    assert [frame.name for frame in capture.test] == ["0000", "0008"]
-    assert len(capture.train) == 7
-
-
-def test_split_file_wins(maker):
+def test_split_file_wins_and_may_name_frames_that_are_not_there(maker, caplog):
     maker.photos()
     maker.transforms(test_filenames=["images/0001.png"])
-    names = [f"000{i}" for i in range(9)]
-    maker.json("split.json", {"train": names[3:], "test": names[:3]})
-    assert [frame.name for frame in load_capture(maker.root).test] == names[:3]
-
-
-def test_split_may_name_frames_that_are_not_there(transforms, caplog):
-    transforms.json("split.json", {"train": ["0001", "0002", "gone"], "test": []})
-    capture = load_capture(transforms.root)
-    assert [frame.name for frame in capture.frames] == ["0001", "0002"]
-    assert "split.json names 1 frames that the capture does not have (first: gone)" in caplog.text
-    assert "split.json names 7 of the frames (first: 0000) neither" in capture.skipped[0]
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ({"train": ["a.png"], "test": ["0001"]}, "leaves no frame to train on and names a.png, wh"),
-        ({"train": [], "test": ["0001"]}, "leaves no frame to train on; expected frame names"),
-        ({"train": ["0001"]}, "split.json is not a split"),
-        ({"train": "0001", "test": []}, "split.json is not a split"),
-        ([], "split.json is not a split"),
-    ],
-)
-def test_unusable_splits(transforms, content, sentence):
-    transforms.json("split.json", content)
-    with pytest.raises(SplatsegError, match=sentence):
-        load_capture(transforms.root)
-
-
-def test_a_lone_frame_is_trained_on(maker):
-    maker.names = maker.names[:1]
-    maker.photos()
-    maker.colmap()
+    maker.json("split.json", {"train": ["0001", "0002", "gone"], "test": ["0000"]})
     capture = load_capture(maker.root)
-    assert len(capture.train) == 1 and capture.test == () and capture.extent > 0
-
-
-# Sizes and images
-
-
-def test_image_is_the_photo(colmap):
-    capture = load_capture(colmap.root)
-    image = capture.image(capture.frames[0])
-    np.testing.assert_array_equal(image, colmap.pattern(64, 48))
-    assert np.shares_memory(capture.image(capture.frames[0]), image)
-    assert image.transpose(2, 0, 1).flags.c_contiguous  # planar, as the engine reads it
+    assert [frame.name for frame in capture.frames] == ["0000", "0001", "0002"]
+    assert [frame.name for frame in capture.test] == ["0000"]
+    assert "split.json names 1 frames that the capture does not have (first: gone)" in caplog.text
+    assert "split.json names 6 of the frames (first: 0003) neither" in capture.skipped[0]
 
 
 @pytest.mark.parametrize("distorted", [False, True])
 def test_downscale(maker, distorted):
     maker.photos((65, 49))
-    lens = {"model": "OPENCV", "params": OPENCV} if distorted else {}
-    maker.colmap(size=(65, 49), **lens)
+    maker.colmap(size=(65, 49), **(DISTORTED if distorted else {}))
     capture = load_capture(maker.root, downscale=3)
     camera = capture.frames[0].camera
     assert (camera.width, camera.height) == (22, 16)
@@ -172,63 +94,17 @@ def test_shrunk_photos_are_read_where_they_exist(maker):
     assert load_capture(maker.root, downscale=1).frames[0].camera.width == 65
 
 
-def test_shrunk_photos_are_not_read_for_distorted_ones(maker):
-    maker.photos()
-    maker.photos((32, 24), folder="images_2")
-    maker.colmap(model="OPENCV", params=OPENCV)
-    capture = load_capture(maker.root, downscale=2)
-    (maker.root / "images_2" / maker.names[0]).write_text("not a photo")
-    assert capture.image(capture.frames[0]).shape == (24, 32, 3)
-
-
-def test_shrunk_photos_of_another_shape(maker):
-    maker.photos()
-    maker.photos((32, 30), folder="images_2")
-    maker.colmap()
-    with pytest.raises(SplatsegError, match=r"0000\.png is 32x30 but its photo is 64x48; expected"):
-        load_capture(maker.root, downscale=2)
-
-
-def test_intrinsics_for_another_size_are_scaled(maker, caplog):
-    maker.photos((32, 24))
-    maker.colmap(model="OPENCV", params=OPENCV)
-    with caplog.at_level(logging.INFO):
-        capture = load_capture(maker.root)
-    assert capture.frames[0].lens.params == (25.0, 26.0, 15.5, 12.5, *OPENCV[4:])
-    assert "(64x48, but 0000 is 32x24): the intrinsics of 9 frames are scaled" in caplog.text
-
-
-def test_photos_of_another_shape(maker):
-    maker.photos((64, 36))
-    maker.colmap()
-    with pytest.raises(
-        SplatsegError, match=r"frame 0000: images/0000.png is 64x36 but sparse/0 gives .* 64x48"
-    ):
-        load_capture(maker.root)
-
-
-def test_turned_photos(maker):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the viewer turns the photo clockwise
-    maker.photos()
-    upright = maker.pattern(64, 48)
-    for name in maker.names:
-        stored = Image.fromarray(np.rot90(upright).copy())
-        stored.save(maker.root / "images" / name, exif=exif)
-    maker.colmap()
-    capture = load_capture(maker.root)
-    assert (capture.frames[0].lens.width, capture.frames[0].lens.height) == (64, 48)
-    np.testing.assert_array_equal(capture.image(capture.frames[0]), upright)
-
-
 def test_undistorted_photos_are_kept(maker):
     maker.photos()
-    maker.colmap(model="OPENCV", params=OPENCV)
+    maker.photos((32, 24), folder="images_2")
+    maker.colmap(**DISTORTED)
     capture = load_capture(maker.root, downscale=2)
+    (maker.root / "images_2" / maker.names[3]).write_text("shrunk photos are not read")
     frame = capture.frames[3]
     image = capture.image(frame)
     expected = frame.lens.warp_to_undistorted(maker.pattern(64, 48), frame.camera, nearest=False)
     np.testing.assert_array_equal(image, expected)
+    assert capture.image(frame).shape == (24, 32, 3)
     (stored,) = (maker.root / ".splatseg/undistorted").rglob("*.*")
     assert stored.name == "0003.png"
 
@@ -236,64 +112,15 @@ def test_undistorted_photos_are_kept(maker):
     content = photo.read_bytes()
     photo.write_text("nothing is read from here while the stored image is newer")
     os.utime(photo, ns=(0, 0))
-    np.testing.assert_array_equal(load_capture_again(capture, frame), image)
+    np.testing.assert_array_equal(replace(capture).image(frame), image)
 
     photo.write_bytes(content)
     os.utime(photo, ns=(2**62, 2**62))
     Image.fromarray(np.zeros_like(image)).save(stored)
-    np.testing.assert_array_equal(load_capture_again(capture, frame), image)
-
-
-def load_capture_again(capture, frame):
-    """The image without what is in memory."""
-    return replace(capture).image(frame)
-
-
-def test_a_folder_that_cannot_be_written(maker, caplog):
-    maker.photos()
-    maker.colmap(model="OPENCV", params=OPENCV)
-    (maker.root / ".splatseg").write_text("a file where the folder should be")
-    capture = load_capture(maker.root)
-    for frame in capture.frames[:3]:
-        assert capture.image(frame).shape == (48, 64, 3)
-    assert caplog.text.count("undistorted photos cannot be kept") == 1
-
-
-def test_images_that_memory_does_not_hold_are_made_again(maker):
-    maker.photos()
-    maker.colmap(model="OPENCV", params=OPENCV)
-    generous, frugal = load_capture(maker.root), load_capture(maker.root)
-    frugal._images.max_bytes = 1
-    for frame in frugal.frames * 2:
-        np.testing.assert_array_equal(frugal.image(frame), generous.image(frame))
-        assert frugal._images.bytes == frugal.image(frame).nbytes
+    np.testing.assert_array_equal(replace(capture).image(frame), image)
 
 
 # Points and extent
-
-
-def test_extent_is_that_of_the_training_cameras(colmap):
-    capture = load_capture(colmap.root)
-    positions = np.stack([frame.camera.position.numpy() for frame in capture.train])
-    distances = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
-    assert capture.extent == pytest.approx(1.1 * distances.max())
-
-
-def test_points_are_sampled_when_there_are_none(transforms, caplog):
-    with caplog.at_level(logging.INFO):
-        capture = load_capture(transforms.root)
-    assert len(capture.points) == len(capture.colors) > 0 and np.isfinite(capture.points).all()
-    assert "the capture has no points" in caplog.text
-
-
-def test_points_that_are_nowhere_are_dropped(maker):
-    maker.photos()
-    maker.xyz = np.array([[0.0, 0.1, 0.2], [np.nan, 0.0, 0.1]])
-    maker.colmap()
-    assert load_capture(maker.root).points.tolist() == [[0.0, 0.1, 0.2]]
-
-
-# What is left out, and what is refused
 
 
 @pytest.mark.parametrize("form", ["colmap", "transforms"])
@@ -308,40 +135,6 @@ def test_missing_photos_are_skipped(maker, form, caplog):
     assert sentence in caplog.text
 
 
-@pytest.mark.parametrize("form", ["colmap", "transforms"])
-def test_poses_without_any_photo(maker, form):
-    getattr(maker, form)()
-    with pytest.raises(SplatsegError, match=r"has no frame to work with: .* lists images/0000.pn"):
-        load_capture(maker.root)
-
-
-def test_no_poses(maker):
-    maker.photos()
-    (maker.root / "sparse/0").mkdir(parents=True)
-    with pytest.raises(SplatsegError, match="holds no camera poses; expected a COLMAP model in"):
-        load_capture(maker.root)
-    with pytest.raises(SplatsegError, match=r"cameras\.csv holds no camera poses"):
-        load_capture(maker.root, poses=maker.root / "cameras.csv")
-
-
-def test_no_folder(tmp_path):
-    with pytest.raises(SplatsegError, match="nowhere is not a folder; expected a capture"):
-        load_capture(tmp_path / "nowhere")
-
-
-def test_downscale_below_one(tmp_path):
-    with pytest.raises(SplatsegError, match="the downscale factor is 0; expected a whole number"):
-        load_capture(tmp_path, downscale=0)
-
-
-def test_two_photos_of_one_name(maker):
-    maker.names = ["a.png", "a.jpg"]
-    maker.photos()
-    maker.colmap()
-    with pytest.raises(SplatsegError, match=r"lists images/a.png and images/a.jpg, both of which"):
-        load_capture(maker.root)
-
-
 def test_truncated_photo(colmap):
     photo = colmap.root / "images/0001.png"
     photo.write_bytes(photo.read_bytes()[:500])
@@ -351,3 +144,123 @@ def test_truncated_photo(colmap):
     photo.write_bytes(b"")
     with pytest.raises(SplatsegError, match=r"images/0001\.png cannot be read as a photo"):
         load_capture(colmap.root)
+
+
+@pytest.mark.parametrize("distorted", [False, True])
+def test_every_format_gives_the_same_cameras(maker, distorted):
+    maker.photos()
+    lens, values = (DISTORTED, DISTORTION) if distorted else ({}, {})
+    first = load_capture(maker.root, poses=maker.colmap("binary", **lens)).frames
+    for poses in (
+        maker.colmap("text", binary=False, **lens),
+        maker.transforms("poses.json", **values),
+    ):
+        for a, b in zip(first, load_capture(maker.root, poses=poses).frames, strict=True):
+            assert a.name == b.name and a.lens == b.lens
+            pose = b.camera.cam_from_world
+            torch.testing.assert_close(a.camera.cam_from_world, pose, rtol=0, atol=POSE_TOLERANCE)
+            assert replace(a.camera, cam_from_world=pose) == b.camera
+
+
+def test_a_whole_capture_without_points(transforms, caplog):
+    """A frame comes back from JSON, an image is the photo, every eighth frame is held out."""
+    with caplog.at_level(logging.INFO):
+        capture = load_capture(transforms.root)
+    frame = capture.frames[4]
+    again = Frame.from_json(frame.to_json())
+    assert torch.equal(again.camera.cam_from_world, frame.camera.cam_from_world)
+    camera = replace(frame.camera, cam_from_world=again.camera.cam_from_world)
+    assert replace(frame, camera=camera) == again
+    image = capture.image(frame)
+    np.testing.assert_array_equal(image, transforms.pattern(64, 48))
+    assert np.shares_memory(capture.image(frame), image)
+    assert image.transpose(2, 0, 1).flags.c_contiguous  # planar, as the engine reads it
+    assert [frame.name for frame in capture.test] == ["0000", "0008"] and len(capture.train) == 7
+    positions = np.stack([frame.camera.position.numpy() for frame in capture.train])
+    distances = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
+    assert capture.extent == pytest.approx(1.1 * distances.max())
+    assert len(capture.points) == len(capture.colors) > 0 and np.isfinite(capture.points).all()
+    assert "the capture has no points" in caplog.text
+
+
+def test_a_lone_turned_photo_is_trained_on_and_points_that_are_nowhere_are_dropped(maker):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the viewer turns the photo clockwise
+    maker.names = maker.names[:1]
+    maker.xyz = np.array([[0.0, 0.1, 0.2], [np.nan, 0.0, 0.1]])
+    maker.photos()
+    upright = maker.pattern(64, 48)
+    stored = Image.fromarray(np.rot90(upright).copy())
+    stored.save(maker.root / "images" / maker.names[0], exif=exif)
+    maker.colmap()
+    capture = load_capture(maker.root)
+    assert len(capture.train) == 1 and capture.test == () and capture.extent > 0
+    assert (capture.frames[0].lens.width, capture.frames[0].lens.height) == (64, 48)
+    np.testing.assert_array_equal(capture.image(capture.frames[0]), upright)
+    assert capture.points.tolist() == [[0.0, 0.1, 0.2]]
+
+
+def test_intrinsics_for_another_size_are_scaled(maker, caplog):
+    """Images that neither memory nor the disk holds are made again."""
+    maker.photos((32, 24))
+    maker.colmap(**DISTORTED)
+    with caplog.at_level(logging.INFO):
+        generous = load_capture(maker.root)
+    assert generous.frames[0].lens.params == (25.0, 26.0, 15.5, 12.5, *OPENCV[4:])
+    assert "(64x48, but 0000 is 32x24): the intrinsics of 9 frames are scaled" in caplog.text
+    (maker.root / ".splatseg").write_text("a file where the folder should be")
+    frugal = load_capture(maker.root)
+    frugal._images.max_bytes = 1
+    for frame in frugal.frames * 2:
+        np.testing.assert_array_equal(frugal.image(frame), generous.image(frame))
+        assert frugal._images.bytes == frugal.image(frame).nbytes
+    assert caplog.text.count("undistorted photos cannot be kept") == 1
+
+
+def split(maker, content):
+    maker.photos()
+    maker.transforms()
+    maker.json("split.json", content)
+
+
+def two_of_a_name(maker):
+    maker.names = ["a.png", "a.jpg"]
+    maker.photos()
+    maker.colmap()
+
+
+@pytest.mark.parametrize(
+    ("arrange", "options", "sentence"),
+    [
+        (lambda m: split(m, {"train": ["a.png"], "test": ["0001"]}), {}, "train on and names a.pn"),
+        (lambda m: split(m, {"train": [], "test": ["0001"]}), {}, "on; expected frame names"),
+        (lambda m: split(m, {"train": ["0001"]}), {}, "split.json is not a split"),
+        (lambda m: split(m, {"train": "0001", "test": []}), {}, "split.json is not a split"),
+        (lambda m: split(m, []), {}, "split.json is not a split"),
+        (
+            lambda m: (m.photos((64, 36)), m.colmap()),
+            {},
+            r"frame 0000: images/0000.png is 64x36 but sparse/0 gives .* 64x48",
+        ),
+        (
+            lambda m: (m.photos(), m.photos((32, 30), "images_2"), m.colmap()),
+            {"downscale": 2},
+            r"0000\.png is 32x30 but its photo is 64x48; expected",
+        ),
+        (lambda m: m.colmap(), {}, r"has no frame to work with: .* lists images/0000.pn"),
+        (lambda m: m.transforms(), {}, r"has no frame to work with: .* lists images/0000.pn"),
+        (lambda m: m.photos(), {}, "holds no camera poses; expected a COLMAP model in"),
+        (lambda m: m.photos(), {"poses": Path("a.csv")}, r"a\.csv holds no camera poses"),
+        (lambda m: None, {"downscale": 0}, "factor is 0; expected a whole number"),
+        (
+            lambda m: setattr(m, "root", m.root / "nowhere"),
+            {},
+            "nowhere is not a folder; expect",
+        ),
+        (two_of_a_name, {}, r"lists images/a.png and images/a.jpg, both of which"),
+    ],
+)
+def test_captures_that_are_refused(maker, arrange, options, sentence):
+    arrange(maker)
+    with pytest.raises(SplatsegError, match=sentence):
+        load_capture(maker.root, **options)

@@ -39,15 +39,9 @@ def test_images_are_copied_as_they_are(size):
     assert cache.get("a", lambda: made) is image
 
 
-def test_an_image_lives_on_after_it_was_dropped():
-    cache = ImageCache(OWN_PAGES_FROM)
+def test_an_image_lives_on_after_it_was_dropped_and_a_single_one_is_always_kept():
+    cache = ImageCache(1)
     first = cache.get("a", lambda: np.full(OWN_PAGES_FROM, 1, np.uint8))
+    assert cache.get("a", lambda: np.zeros(1, np.uint8)) is first
     cache.get("b", lambda: np.full(OWN_PAGES_FROM, 2, np.uint8))
-    assert cache.bytes == OWN_PAGES_FROM
-    assert (first == 1).all()
-
-
-def test_one_image_larger_than_the_limit_is_still_kept():
-    cache = ImageCache(max_bytes=1)
-    first = cache.get("a", lambda: np.zeros((2, 2, 3), np.uint8))
-    assert cache.get("a", lambda: np.ones((2, 2, 3), np.uint8)) is first
+    assert cache.bytes == OWN_PAGES_FROM and (first == 1).all()

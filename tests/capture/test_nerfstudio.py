@@ -13,14 +13,13 @@ from splatseg.errors import SplatsegError
 POSE_TOLERANCE = 1e-12  # one matrix inverse in float64
 
 
-def lens(maker, **values):
-    path = maker.transforms(**values)
-    return read_transforms(path, maker.root).photos[0].lens
-
-
 @pytest.fixture(autouse=True)
 def photos(maker):
     maker.photos()
+
+
+def lens(maker, **values):
+    return read_transforms(maker.transforms(**values), maker.root).photos[0].lens
 
 
 def test_poses_become_opencv(maker):
@@ -32,27 +31,33 @@ def test_poses_become_opencv(maker):
         assert abs(x) < POSE_TOLERANCE and abs(y) < POSE_TOLERANCE and z > 0
 
 
-def test_rows_of_a_matrix_without_the_last(transforms):
-    short = np.eye(4)[:3].tolist()
-    transforms.edit("transforms.json", 0, transform_matrix=short)
-    poses = read_transforms(transforms.root / "transforms.json", transforms.root)
-    np.testing.assert_array_equal(poses.photos[0].cam_from_world, np.diag([1, -1, -1, 1]))
-
-
-def test_a_frame_overrides_what_is_shared(transforms):
+def test_frames_may_say_things_in_their_own_way(transforms):
+    """Three rows of a matrix, other intrinsics than those shared, other words for the photo."""
+    Image.fromarray(transforms.pattern(64, 48)).save(transforms.root / "elsewhere.png")
+    listed = ["./images/0000.png", "images\\0001.png", "images/0002", "elsewhere.png"]
+    for i, file_path in enumerate(listed):
+        transforms.edit("transforms.json", i, file_path=file_path)
+    transforms.edit("transforms.json", 0, transform_matrix=np.eye(4)[:3].tolist())
     transforms.edit("transforms.json", 2, fl_x=77.0, w=32, h=24)
     photos = read_transforms(transforms.root / "transforms.json", transforms.root).photos
+    expected = ["images/0000.png", "images/0001.png", "images/0002.png", "elsewhere.png"]
+    assert [posed.photo for posed in photos[:4]] == expected
+    np.testing.assert_array_equal(photos[0].cam_from_world, np.diag([1, -1, -1, 1]))
     assert photos[1].lens.params == (50.0, 52.0, 31.0, 25.0)
     assert photos[2].lens.params == (77.0, 52.0, 31.0, 25.0) and photos[2].lens.width == 32
 
 
-def test_field_of_view_without_size(maker):
-    none = dict.fromkeys(("w", "h", "fl_x", "fl_y", "cx", "cy"))
-    found = lens(maker, **none, camera_angle_x=math.radians(90))
+@pytest.mark.parametrize(
+    ("angles", "params"),
+    [
+        ({"camera_angle_x": math.radians(90)}, (32, 32, 32, 24)),
+        (dict.fromkeys(("camera_angle_x", "camera_angle_y"), math.radians(90)), (32, 24, 32, 24)),
+    ],
+)
+def test_field_of_view_without_size(maker, angles, params):
+    found = lens(maker, **dict.fromkeys(("w", "h", "fl_x", "fl_y", "cx", "cy")), **angles)
     assert (found.width, found.height) == (64, 48)
-    np.testing.assert_allclose(found.params, (32, 32, 32, 24))
-    found = lens(maker, **none, camera_angle_x=math.radians(90), camera_angle_y=math.radians(90))
-    np.testing.assert_allclose(found.params, (32, 24, 32, 24))
+    np.testing.assert_allclose(found.params, params)
 
 
 @pytest.mark.parametrize(
@@ -71,16 +76,6 @@ def test_distortion(maker, values, model, distortion):
     found = lens(maker, **values)
     assert found.model == model
     assert found.params == (50.0, 52.0, 31.0, 25.0, *map(float, distortion))
-
-
-def test_photos_listed_in_other_words(transforms):
-    for i, listed in enumerate(["./images/0000.png", "images\\0001.png", "images/0002"]):
-        transforms.edit("transforms.json", i, file_path=listed)
-    Image.fromarray(transforms.pattern(64, 48)).save(transforms.root / "elsewhere.png")
-    transforms.edit("transforms.json", 3, file_path="elsewhere.png")
-    photos = read_transforms(transforms.root / "transforms.json", transforms.root).photos
-    expected = ["images/0000.png", "images/0001.png", "images/0002.png", "elsewhere.png"]
-    assert [posed.photo for posed in photos[:4]] == expected
 
 
 def test_points_come_from_the_named_file(maker):
@@ -104,74 +99,59 @@ def test_split_lists(maker):
     assert "names 2 of the frames (first: 0007) neither" in capture.skipped[0]
     maker.transforms(test_filenames=files[2:4])
     capture = load_capture(maker.root)
-    assert [frame.name for frame in capture.test] == ["0002", "0003"]
-    assert len(capture.train) == 7
+    assert [frame.name for frame in capture.test] == ["0002", "0003"] and len(capture.train) == 7
+
+
+def pose(*diagonal):
+    return {"transform_matrix": np.diag(diagonal).tolist()}
 
 
 @pytest.mark.parametrize(
-    ("values", "sentence"),
+    ("shared", "of_frame_3", "sentence"),
     [
-        ({"fl_x": None, "fl_y": None}, "it has no focal length; expected fl_x or camera_angle_x"),
-        ({"fl_x": "wide"}, "its fl_x is 'wide'; expected a finite number"),
-        ({"fl_x": -3.0}, r"focal length \(-3.0, 52.0\); expected positive pixels"),
-        ({"fl_y": 0.0}, r"focal length \(50.0, 0.0\)"),
-        ({"w": math.nan}, "its w is nan; expected a finite number"),
-        ({"h": 0}, "has size 64x0"),
-        ({"fl_x": None, "camera_angle_x": 4.0}, "its camera_angle_x is 4.0; expected radians"),
-        ({"camera_model": "EQUIRECTANGULAR"}, "its camera_model is EQUIRECTANGULAR; expected OPE"),
-        ({"train_filenames": "all"}, "train_filenames is not a list of photo paths"),
+        ({"fl_x": None, "fl_y": None}, {}, "it has no focal length; expected fl_x or camera_angle"),
+        ({"fl_x": "wide"}, {}, "its fl_x is 'wide'; expected a finite number"),
+        ({"fl_x": -3.0}, {}, r"focal length \(-3.0, 52.0\); expected positive pixels"),
+        ({"fl_y": 0.0}, {}, r"focal length \(50.0, 0.0\)"),
+        ({"w": math.nan}, {}, "its w is nan; expected a finite number"),
+        ({"h": 0}, {}, "has size 64x0"),
+        ({"fl_x": None, "camera_angle_x": 4.0}, {}, "its camera_angle_x is 4.0; expected radians"),
+        (
+            {"camera_model": "EQUIRECTANGULAR"},
+            {},
+            "its camera_model is EQUIRECTANGULAR; expected ",
+        ),
+        ({"train_filenames": "all"}, {}, "train_filenames is not a list of photo paths"),
+        ({"frames": 3}, None, "has no list `frames`"),
+        ({"frames": [3]}, None, "has no list `frames`"),
+        ({"frames": []}, None, "lists no photo"),
+        ({}, {"file_path": None}, "frame 3: it has no file_path"),
+        ({}, {"transform_matrix": None}, "0003.*: it has no transform_matrix of 4 x 4 numbers"),
+        ({}, {"transform_matrix": [[1, 2], [3, 4]]}, "0003.*: it has no transform_matrix of 4 x 4"),
+        ({}, {"transform_matrix": [["a"] * 4] * 4}, "0003.*: it has no transform_matrix of 4 x 4"),
+        ({}, pose(2, 2, 2, 1), "0003.*: .*the camera pose is not a rotation"),
+        ({}, pose(1, 1, -1, 1), "0003.*: .*the camera pose is not a rotation"),
+        ({}, pose(0, 0, 0, 0), "0003.*: .*the camera pose is not a rotation"),
+        ({}, pose(*[math.nan] * 4), "0003.*: .*the camera pose holds NaN or infinity"),
+        ({}, {"file_path": "/photos/0003.png"}, "/photos/0003.png lies outside the capture"),
+        ({}, {"file_path": "C:\\photos\\0003.png"}, "0003.png lies outside the capture"),
     ],
 )
-def test_unusable_values(maker, values, sentence):
-    maker.transforms(**values)
+def test_unusable_values_and_frames_are_named(maker, shared, of_frame_3, sentence):
+    if of_frame_3 is None:
+        maker.json("transforms.json", shared)
+    else:
+        maker.transforms(**shared)
+        maker.edit("transforms.json", 3, **of_frame_3)
     with pytest.raises(SplatsegError, match=rf"transforms\.json.*{sentence}"):
         load_capture(maker.root)
 
 
-SCALED = np.diag([2.0, 2.0, 2.0, 1.0]).tolist()
-MIRRORED = np.diag([1.0, 1.0, -1.0, 1.0]).tolist()
-SINGULAR = np.zeros((4, 4)).tolist()
-NAN = np.full((4, 4), math.nan).tolist()
-
-
-@pytest.mark.parametrize(
-    ("values", "sentence"),
-    [
-        ({"transform_matrix": None}, "it has no transform_matrix of 4 x 4 numbers"),
-        ({"transform_matrix": [[1, 2], [3, 4]]}, "it has no transform_matrix of 4 x 4 numbers"),
-        ({"transform_matrix": [["a"] * 4] * 4}, "it has no transform_matrix of 4 x 4 numbers"),
-        ({"transform_matrix": SCALED}, "the camera pose is not a rotation"),
-        ({"transform_matrix": MIRRORED}, "the camera pose is not a rotation"),
-        ({"transform_matrix": SINGULAR}, "the camera pose is not a rotation"),
-        ({"transform_matrix": NAN}, "the camera pose holds NaN or infinity"),
-        ({"file_path": "/photos/0003.png"}, "/photos/0003.png lies outside the capture"),
-        ({"file_path": "C:\\photos\\0003.png"}, "0003.png lies outside the capture"),
-    ],
-)
-def test_unusable_frames_are_named(transforms, values, sentence):
-    transforms.edit("transforms.json", 3, **values)
-    with pytest.raises(SplatsegError, match=rf"transforms\.json, frame .*0003.*: .*{sentence}"):
-        load_capture(transforms.root)
-
-
-def test_a_frame_without_a_photo_path_is_named_by_its_place(transforms):
-    transforms.edit("transforms.json", 3, file_path=None)
-    with pytest.raises(SplatsegError, match=r"transforms\.json, frame 3: it has no file_path"):
-        load_capture(transforms.root)
-
-
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [
-        ("{", "is not valid JSON"),
-        ("", "is not valid JSON"),
-        ("[]", "has no list `frames`"),
-        ('{"frames": 3}', "has no list `frames`"),
-        ('{"frames": [3]}', "has no list `frames`"),
-        ('{"frames": []}', "transforms.json lists no photo"),
-    ],
+    [("{", "is not valid JSON"), ("", "is not valid JSON"), ("[]", "has no list `frames`")],
 )
-def test_unusable_files(maker, content, sentence):
+def test_files_of_another_kind(maker, content, sentence):
     (maker.root / "transforms.json").write_text(content)
     with pytest.raises(SplatsegError, match=rf"{maker.root}.*{sentence}"):
         load_capture(maker.root)

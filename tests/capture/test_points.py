@@ -13,6 +13,9 @@ XYZ = np.array([[0.5, -1.25, 2.0], [3.0, 4.0, 5.5]])
 RGB = np.array([[0, 128, 255], [1, 2, 3]])
 SUBSET_FRACTION = 0.01  # four standard deviations of that quantile of the 3334 points that are left
 COLORED = "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
+END = "end_header\n"
+FACES = "element face 1\nproperty list uchar int vertex_indices\n"
+CAMERA = Camera(torch.eye(4, dtype=torch.float64), 100.0, 100.0, 50.0, 50.0, 100, 100)
 
 
 def header(form, count=2, kind="float", colors=COLORED):
@@ -20,45 +23,36 @@ def header(form, count=2, kind="float", colors=COLORED):
     return f"ply\nformat {form} 1.0\ncomment made by hand\nelement vertex {count}\n{xyz}{colors}"
 
 
-END = "end_header\n"
-FACES = "element face 1\nproperty list uchar int vertex_indices\n"
-
-
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("kind", ["float", "double"])
-def test_binary(order, kind, tmp_path):
-    form = "binary_little_endian" if order == "<" else "binary_big_endian"
-    number = order + {"float": "f4", "double": "f8"}[kind]
-    rows = np.zeros(2, dtype=[("xyz", number, 3), ("rgb", "u1", 3)])
-    rows["xyz"], rows["rgb"] = XYZ, RGB
-    path = tmp_path / "points.ply"
-    path.write_bytes((header(form, kind=kind) + FACES + END).encode() + rows.tobytes() + b"faces")
-    points = read_ply(path)
-    np.testing.assert_array_equal(points.xyz, XYZ)
-    np.testing.assert_array_equal(points.rgb, RGB)
-
-
+@pytest.mark.parametrize("form", ["binary_little_endian", "binary_big_endian", "ascii"])
+@pytest.mark.parametrize(("kind", "code"), [("float", "f4"), ("double", "f8")])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_ascii(newline, tmp_path):
-    rows = "".join(f"{' '.join(map(str, [*x, *c]))}\n" for x, c in zip(XYZ, RGB, strict=True))
-    path = tmp_path / "points.ply"
-    path.write_bytes((header("ascii") + END + rows).replace("\n", newline).encode())
-    points = read_ply(path)
+def test_every_form(form, kind, code, newline, tmp_path):
+    if form == "ascii":
+        lines = (" ".join(map(str, [*x, *c])) for x, c in zip(XYZ, RGB, strict=True))
+        content = (header(form, kind=kind) + END + "\n".join(lines) + "\n").replace("\n", newline)
+        data = content.encode()
+    else:
+        number = {"binary_little_endian": "<", "binary_big_endian": ">"}[form] + code
+        rows = np.zeros(2, dtype=[("xyz", number, 3), ("rgb", "u1", 3)])
+        rows["xyz"], rows["rgb"] = XYZ, RGB
+        data = (header(form, kind=kind) + FACES + END).encode() + rows.tobytes() + b"faces"
+    (tmp_path / "points.ply").write_bytes(data)
+    points = read_ply(tmp_path / "points.ply")
     np.testing.assert_array_equal(points.xyz, XYZ)
     np.testing.assert_array_equal(points.rgb, RGB)
 
 
-def test_points_without_color_are_gray(tmp_path):
-    path = tmp_path / "points.ply"
-    path.write_text(header("ascii", colors="") + END + "1 2 3\n4 5 6\n")
-    assert read_ply(path).rgb.tolist() == [[128] * 3] * 2
-
-
-@pytest.mark.parametrize("form", ["ascii", "binary_little_endian"])
-def test_no_points(form, tmp_path):
-    path = tmp_path / "points.ply"
-    path.write_text(header(form, count=0) + END)
-    assert len(read_ply(path).xyz) == 0
+@pytest.mark.parametrize(
+    ("content", "colors"),
+    [
+        (header("ascii", colors="") + END + "1 2 3\n4 5 6\n", [[128] * 3] * 2),
+        (header("ascii", count=0) + END, []),
+        (header("binary_little_endian", count=0) + END, []),
+    ],
+)
+def test_points_without_color_are_gray_and_none_are_none(content, colors, tmp_path):
+    (tmp_path / "points.ply").write_text(content)
+    assert read_ply(tmp_path / "points.ply").rgb.tolist() == colors
 
 
 @pytest.mark.parametrize(
@@ -76,42 +70,31 @@ def test_no_points(form, tmp_path):
     ],
 )
 def test_unusable_files(content, sentence, tmp_path):
-    path = tmp_path / "points.ply"
-    path.write_text(content)
+    (tmp_path / "points.ply").write_text(content)
     with pytest.raises(SplatsegError, match=rf"points\.ply is not a usable.*{sentence}"):
-        read_ply(path)
+        read_ply(tmp_path / "points.ply")
 
 
 def cameras(poses):
     return [Camera(torch.from_numpy(pose), 60.0, 60.0, 32.0, 24.0, 64, 48) for pose in poses]
 
 
-def test_sampled_points_are_seen_by_many_and_always_the_same(maker):
+def test_sampled_points_are_seen_by_many_and_scale_with_the_scene(maker):
     circle = cameras(maker.poses())
     points = sample_points(circle, 2.0)
-    np.testing.assert_array_equal(points.xyz, sample_points(circle, 2.0).xyz)
     assert points.xyz.shape == (SAMPLED_POINTS, 3) and (points.rgb == 128).all()
     views = np.zeros(SAMPLED_POINTS)
     for camera in circle:
-        in_camera = (
-            camera.cam_from_world.numpy() @ np.column_stack([points.xyz, np.ones(SAMPLED_POINTS)]).T
-        )
-        x, y, z = in_camera[:3]
+        pose = camera.cam_from_world.numpy()
+        x, y, z = pose[:3, :3] @ points.xyz.T + pose[:3, 3:]
         with np.errstate(divide="ignore"):
             column, row = 60 * x / z + 32, 60 * y / z + 24
         views += (z > 0) & (column >= 0) & (column < 64) & (row >= 0) & (row < 48)
     assert views.min() >= 3  # of 9: a quarter, rounded up
     assert (np.linalg.norm(points.xyz, axis=1) < 0.5).any()  # the middle of the circle is covered
-
-
-def test_sampled_points_scale_with_the_scene(maker):
-    far = [pose.copy() for pose in maker.poses()]
-    for pose in far:
-        pose[:3, 3] *= 10
-    np.testing.assert_allclose(
-        sample_points(cameras(far), 20.0).xyz,
-        10 * sample_points(cameras(maker.poses()), 2.0).xyz,
-    )
+    far = [pose * [[1, 1, 1, 10]] for pose in maker.poses()]  # and the same points every time
+    far = [np.vstack([pose[:3], [0, 0, 0, 1]]) for pose in far]
+    np.testing.assert_allclose(sample_points(cameras(far), 20.0).xyz, 10 * points.xyz)
 
 
 def test_one_camera_is_enough():
@@ -120,19 +103,15 @@ def test_one_camera_is_enough():
 
 
 def test_the_near_plane_lies_before_the_nearest_points_that_a_camera_sees():
-    camera = Camera(torch.eye(4, dtype=torch.float64), 100.0, 100.0, 50.0, 50.0, 100, 100)
-    depths = np.linspace(2.0, 4.0, 101)
-    seen = np.stack([np.zeros(101), np.zeros(101), depths], axis=1)
-    behind = -seen
+    seen = np.column_stack([np.zeros((101, 2)), np.linspace(2.0, 4.0, 101)])
     beside = seen + np.array([100.0, 0.0, -1.9])
-    assert near_plane(camera, np.vstack([seen, behind, beside])) == pytest.approx(0.5 * 2.04)
-    assert near_plane(camera, seen[:10]) == camera.near
+    assert near_plane(CAMERA, np.vstack([seen, -seen, beside])) == pytest.approx(0.5 * 2.04)
+    assert near_plane(CAMERA, seen[:10]) == CAMERA.near
 
 
 def test_of_many_points_a_part_tells_the_near_plane(monkeypatch):
-    camera = Camera(torch.eye(4, dtype=torch.float64), 100.0, 100.0, 50.0, 50.0, 100, 100)
     xyz = np.random.default_rng(0).uniform((-1, -1, 2), (1, 1, 4), (10_001, 3))
-    of_all = near_plane(camera, xyz)
+    of_all = near_plane(CAMERA, xyz)
     monkeypatch.setattr(points_module, "MAX_NEAR_POINTS", 5000)
-    assert near_plane(camera, xyz) != of_all
-    assert near_plane(camera, xyz) == pytest.approx(of_all, rel=SUBSET_FRACTION)
+    assert near_plane(CAMERA, xyz) != of_all
+    assert near_plane(CAMERA, xyz) == pytest.approx(of_all, rel=SUBSET_FRACTION)

@@ -9,6 +9,7 @@ from splatseg.errors import SplatsegError
 from splatseg.masks import Segments, check_size, open_masks, write_label_map, write_segments
 
 FRAMES = ["cam0/0001", "cam0/0002", "cam1/IMG.3"]
+LABELS = np.ones((4, 6), dtype=np.uint8)
 
 
 @pytest.fixture
@@ -28,73 +29,58 @@ def test_the_only_set_is_found(capture, caplog):
     assert len(found.segments("cam0/0001", (6, 4))) == 2
     assert found.segments("cam0/0002", (6, 4)) is None
     assert found.segments("cam1/IMG.3", (12, 8)).areas.tolist() == [4]
+    with pytest.raises(
+        SplatsegError, match=r"0001\.json is 6x4 but its photo is 40x60; make it at the photo's si"
+    ):
+        found.segments("cam0/0001", (40, 60))
 
 
-def test_several_sets_need_a_name(capture):
-    write_label_map(capture / "masks/hand/cam0/0001.png", np.ones((4, 6), dtype=np.uint8))
-    with pytest.raises(SplatsegError, match=r"2 mask sets \(hand, sam\); choose"):
-        open_masks(capture, None, FRAMES)
-    assert list(open_masks(capture, "hand", FRAMES).files) == ["cam0/0001"]
+@pytest.mark.parametrize(
+    ("more", "name", "frames", "sentence"),
+    [
+        ("hand/cam0/0001", None, FRAMES, r"2 mask sets \(hand, sam\); choose"),
+        (None, "sma", FRAMES, "has no mask set sma; it has sam"),
+        (None, None, ["other"], r"1 frames: a mask file is cam0/0001\.json, a frame is other;"),
+        ("sam/cam0/0001", None, FRAMES, r"both 0001\.json and 0001\.png for the frame cam0/0001"),
+    ],
+)
+def test_sets_that_are_refused(capture, more, name, frames, sentence):
+    if more:
+        write_label_map(capture / f"masks/{more}.png", LABELS)
+    with pytest.raises(SplatsegError, match=sentence):
+        open_masks(capture, name, frames)
 
 
-def test_an_unknown_name_lists_the_sets(capture):
-    with pytest.raises(SplatsegError, match="has no mask set sma; it has sam"):
-        open_masks(capture, "sma", FRAMES)
-
-
-@pytest.mark.parametrize("make_folder", [False, True])
-def test_a_capture_without_masks_says_how_to_make_them(tmp_path, make_folder):
-    if make_folder:
-        (tmp_path / "masks/.cache").mkdir(parents=True)
-    with pytest.raises(SplatsegError, match=r"holds no mask set: "):
+@pytest.mark.parametrize(
+    ("folder", "sentence"),
+    [
+        (".", "holds no mask set: "),
+        ("masks/.cache", "holds no mask set: "),
+        ("masks/sam", "a mask file is none at all, a frame is cam0/0001"),
+    ],
+)
+def test_a_capture_without_masks_is_refused(tmp_path, folder, sentence):
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    with pytest.raises(SplatsegError, match=sentence):
         open_masks(tmp_path, None, FRAMES)
+
+
+def test_one_of_several_sets_is_named(capture):
+    write_label_map(capture / "masks/hand/cam0/0001.png", LABELS)
+    assert list(open_masks(capture, "hand", FRAMES[:1]).files) == ["cam0/0001"]
 
 
 def test_files_of_unknown_frames_are_left_out_with_a_warning(capture, caplog):
-    for name in ["config.json", *(f"{i}.png" for i in range(6))]:
-        write_label_map(capture / "masks/sam" / name, np.ones((1, 1), dtype=np.uint8))
-    found = open_masks(capture, "sam", FRAMES)
-    assert sorted(found.files) == ["cam0/0001", "cam1/IMG.3"]
-    assert "7 mask files belong to no frame" in caplog.text
-    assert caplog.text.rstrip().endswith("0, 1, 2, 3, 4, …")
-
-
-def test_a_set_that_matches_no_frame_is_refused_with_examples(capture):
-    with pytest.raises(
-        SplatsegError,
-        match=r"none of the capture's 1 frames: a mask file is cam0/0001\.json, a frame is other;",
-    ):
-        open_masks(capture, None, ["other"])
-
-
-def test_an_empty_set_is_refused(tmp_path):
-    (tmp_path / "masks/sam").mkdir(parents=True)
-    with pytest.raises(SplatsegError, match="a mask file is none at all, a frame is cam0/0001"):
-        open_masks(tmp_path, None, FRAMES)
-
-
-def test_hidden_and_other_files_are_no_masks(capture, caplog):
+    """Hidden and other files are passed over."""
     (capture / "masks/sam/cam0/._0002.json").write_text("junk")
     (capture / "masks/sam/cam0/0002.txt").write_text("junk")
     assert len(open_masks(capture, None, FRAMES).files) == 2
     assert "belong to no frame" not in caplog.text
-
-
-def test_two_files_for_one_frame_are_refused(capture):
-    write_label_map(capture / "masks/sam/cam0/0001.png", np.ones((4, 6), dtype=np.uint8))
-    with pytest.raises(
-        SplatsegError, match=r"both 0001\.json and 0001\.png for the frame cam0/0001"
-    ):
-        open_masks(capture, None, FRAMES)
-
-
-def test_a_mask_of_other_proportions_is_refused_by_name(capture):
-    found = open_masks(capture, None, FRAMES)
-    with pytest.raises(
-        SplatsegError,
-        match=r"0001\.json is 6x4 but its photo is 40x60; make it at the photo's size",
-    ):
-        found.segments("cam0/0001", (40, 60))
+    for name in ["config.json", *(f"{i}.png" for i in range(6))]:
+        write_label_map(capture / "masks/sam" / name, np.ones((1, 1), dtype=np.uint8))
+    assert sorted(open_masks(capture, "sam", FRAMES).files) == ["cam0/0001", "cam1/IMG.3"]
+    assert "7 mask files belong to no frame" in caplog.text
+    assert caplog.text.rstrip().endswith("0, 1, 2, 3, 4, …")
 
 
 def test_shapes_are_checked_before_any_mask_is_read(capture):
@@ -109,24 +95,23 @@ def test_shapes_are_checked_before_any_mask_is_read(capture):
         found.segments("cam1/IMG.3", (6, 4))
 
 
-@pytest.mark.parametrize(
-    ("size", "photo_size", "fits"),
-    [
-        ((953, 535), (1906, 1070), True),
-        ((953, 535), (1907, 1071), True),  # halves, rounded down
-        ((954, 536), (1907, 1071), True),  # halves, rounded up
-        ((535, 953), (1071, 1907), True),
-        ((256, 144), (1906, 1070), True),  # 143.7 rows, rounded
-        ((3812, 2140), (1906, 1070), True),
-        ((640, 480), (1280, 720), False),
-        ((480, 640), (640, 480), False),
-        ((1024, 1024), (1906, 1070), False),
-        ((1906, 1072), (1906, 1070), False),
-    ],
-)
-def test_proportions_may_differ_by_a_pixel(tmp_path, size, photo_size, fits):
-    if fits:
-        check_size(tmp_path / "a.png", size, photo_size)
-    else:
-        with pytest.raises(SplatsegError):
+FITTING = {  # at halves, rounded down and up, and at 143.7 rows, rounded
+    (1906, 1070): [(953, 535), (256, 144), (3812, 2140)],
+    (1907, 1071): [(953, 535), (954, 536)],
+    (1071, 1907): [(535, 953)],
+}
+OTHERS = {
+    (1906, 1070): [(1024, 1024), (1906, 1072)],
+    (1280, 720): [(640, 480)],
+    (640, 480): [(480, 640)],
+}
+
+
+def test_proportions_may_differ_by_a_pixel(tmp_path):
+    for photo_size, sizes in FITTING.items():
+        for size in sizes:
             check_size(tmp_path / "a.png", size, photo_size)
+    for photo_size, sizes in OTHERS.items():
+        for size in sizes:
+            with pytest.raises(SplatsegError, match=f"is {size[0]}x{size[1]} but its photo is"):
+                check_size(tmp_path / "a.png", size, photo_size)

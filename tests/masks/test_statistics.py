@@ -17,6 +17,7 @@ from splatseg.masks.statistics import (
 )
 
 HEIGHT, WIDTH = 20, 30
+ALL = (0, 0, HEIGHT, WIDTH)
 
 
 def boxes(*corners: tuple[int, int, int, int]) -> Segments:
@@ -29,11 +30,8 @@ def boxes(*corners: tuple[int, int, int, int]) -> Segments:
 
 def tiles(count: int, size: int = 3) -> Segments:
     """Masks side by side."""
-    return boxes(*[(3 * (i // 10), 3 * (i % 10), 3 * (i // 10) + size, 3 * (i % 10) + size)
-                   for i in range(count)])  # fmt: skip
-
-
-ALL = (0, 0, HEIGHT, WIDTH)
+    corners = [(3 * (i // 10), 3 * (i % 10)) for i in range(count)]
+    return boxes(*[(y, x, y + size, x + size) for y, x in corners])
 
 
 def problems(photos: list[PhotoStatistics]) -> list[tuple[str | None, str]]:
@@ -42,6 +40,10 @@ def problems(photos: list[PhotoStatistics]) -> list[tuple[str | None, str]]:
 
 def usual(count: int = 5, masks: int = 20) -> list[PhotoStatistics]:
     return [photo_statistics(f"good_{i}", tiles(masks + i % 2)) for i in range(count)]
+
+
+def named(name: str, *each: Segments) -> list[PhotoStatistics]:
+    return [photo_statistics(f"{name}{i}", segments) for i, segments in enumerate(each)]
 
 
 def test_the_figures_of_a_photo():
@@ -60,23 +62,14 @@ def test_the_figures_of_a_photo():
     )
 
 
-def test_a_photo_without_masks_has_zeros():
-    photo = photo_statistics("a", Segments.from_masks(np.zeros((0, HEIGHT, WIDTH), dtype=bool)))
-    assert (photo.masks, photo.coverage, photo.max_depth, photo.wholes) == (0, 0, 0, 0)
-
-
 def test_the_figures_of_all_photos():
-    photos = (
-        photo_statistics("a", boxes((0, 0, 10, 10), (0, 0, 5, 10))),
-        photo_statistics("b", tiles(6)),
-        photo_statistics("c", tiles(0)),
-    )
-    report = SetStatistics(photos, ()).to_json()
+    photos = named("", boxes((0, 0, 10, 10), (0, 0, 5, 10)), tiles(6), tiles(0))
+    report = SetStatistics(tuple(photos), ()).to_json()
     assert (report["masks"], report["total_masks"], report["max_depth"]) == (2, 8, 1)
     assert report["coverage"] == pytest.approx((100 + 54) / 600 / 3)
     assert report["mean_depth"] == report["parts"] == pytest.approx(1 / 8)
     assert report["wholes"] == pytest.approx(7 / 8) and report["subparts"] == 0
-    assert [photo["frame"] for photo in report["photos"]] == ["a", "b", "c"]
+    assert [photo["frame"] for photo in report["photos"]] == ["0", "1", "2"]
     assert json.loads(json.dumps(report, allow_nan=False)) == report
 
 
@@ -88,9 +81,31 @@ def test_a_table_row_for_each_photo_and_one_for_all():
     assert SetStatistics((), ()).rows()[0]["masks"] == 0
 
 
-@pytest.mark.parametrize("photos", [[], usual(1), usual(6), usual(2, masks=2)])
-def test_good_photos_are_not_flagged(photos):
-    assert flag_photos(photos) == []
+SINGLE = [boxes((0, 0, 5, 5 + i)) for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("photos", "expected"),
+    [
+        ([], []),
+        (usual(1), []),
+        (usual(6), []),
+        (usual(2, masks=2), []),
+        (named("all", *[boxes(ALL, (0, 0, 5, 5), (9, 9, 15, 15))] * 3), []),
+        (named("empty", tiles(0), tiles(0)), [("empty0", "no masks"), ("empty1", "no masks")]),
+        (named("single", *SINGLE), [(None, "one mask")]),
+        (named("bad", *SINGLE, tiles(0)), [("bad4", "no masks"), (None, "one mask")]),
+        (usual() + [replace(usual(1)[0], masks=n, frame=f"{n}") for n in (9, 8)], []),
+        ([*usual(), replace(usual(1)[0], masks=7, frame="7")], [("7", "few masks")]),
+    ],
+)
+def test_what_is_flagged(photos, expected):
+    assert problems(photos) == expected
+
+
+def test_many_empty_photos_do_not_make_emptiness_usual():
+    photos = named("empty", *[tiles(0)] * 9) + named("few", tiles(5)) + usual(3)
+    assert problems(photos)[-1] == ("few0", "few masks")
 
 
 @pytest.mark.parametrize(
@@ -110,68 +125,30 @@ def test_a_broken_photo_is_flagged_for_its_worst_fault(segments, problem, senten
     assert sentence in flag.sentence
 
 
-def test_a_mask_of_everything_beside_others_is_no_fault():
-    photos = [photo_statistics(f"{i}", boxes(ALL, (0, 0, 5, 5), (9, 9, 15, 15))) for i in range(3)]
-    assert flag_photos(photos) == []
-
-
-def test_many_empty_photos_do_not_make_emptiness_usual():
-    empty = [photo_statistics(f"empty_{i}", tiles(0)) for i in range(9)]
-    few = photo_statistics("few", tiles(5))
-    assert problems([*empty, few, *usual(3)])[-1] == ("few", "few masks")
-    assert {problem for _, problem in problems(empty)} == {"no masks"}
-
-
-def test_a_set_of_single_masks_is_flagged_once():
-    single = [photo_statistics(f"{i}", boxes((0, 0, 5, 5 + i))) for i in range(4)]
-    assert problems(single) == [(None, "one mask")]
-    assert problems([*single, photo_statistics("bad", tiles(0))]) == [
-        ("bad", "no masks"),
-        (None, "one mask"),
-    ]
-
-
-def test_fewer_masks_than_usual_is_relative():
-    photos = usual()
-    at = [replace(photos[0], frame=f"{count}", masks=count) for count in (9, 8, 7)]
-    assert problems([*photos, *at]) == [("7", "few masks")]
-
-
-def test_files_that_cannot_be_used_do_not_stop_the_others(tmp_path):
+def test_files_that_cannot_be_used_do_not_stop_the_others(tmp_path, monkeypatch):
     folder = tmp_path / "masks/sam"
-    for name in ("cam0/a", "b", "d", "f"):
-        write_segments(folder / f"{name}.json", tiles(12), f"{name}.jpg")
+    square = Segments.from_masks(np.ones((3, 20, 20), dtype=bool))
+    stored = {"cam0/a": tiles(12), "b": tiles(12), "c": tiles(12), "d": tiles(2), "e": square}
+    for name, segments_ in (stored | {"f": tiles(12), "g": tiles(13)}).items():
+        write_segments(folder / f"{name}.json", segments_, f"{name}.jpg")
     (folder / "c.json").write_text((folder / "b.json").read_text()[:200])
-    write_segments(
-        folder / "e.json", Segments.from_masks(np.ones((3, 20, 20), dtype=bool)), "e.jpg"
-    )
-    write_segments(folder / "d.json", tiles(2), "d.jpg")
-    sizes = {name: (WIDTH, HEIGHT) for name in ("missing", "cam0/a", "b", "c", "d", "e", "f")}
+    sizes = dict.fromkeys(["missing", *stored, "g"], (WIDTH, HEIGHT)) | {
+        "f": (2 * WIDTH, 2 * HEIGHT)  # masks at half the photo's size are no fault
+    }
     progress = Recorder()
+    monkeypatch.setattr(segments, "MAX_PAIRED", 12)
     found = mask_statistics(open_masks(tmp_path, None, list(sizes)), sizes, progress)
     assert [photo.frame for photo in found.photos] == ["cam0/a", "b", "d", "f"]
-    assert [(flag.frame, flag.problem) for flag in found.flags] == [
-        ("missing", "no file"),
-        ("c", "refused"),
-        ("d", "few masks"),
-        ("e", "refused"),
-    ]
-    sentences = [flag.sentence for flag in found.flags]
-    assert sentences[0].startswith("missing has no mask file in ")
-    assert "c.json is not valid JSON" in sentences[1] and "half written" in sentences[1]
-    assert "e.json is 20x20 but its photo is 30x20" in sentences[3]
-    assert progress.updates == [("reading masks", done, 7) for done in range(1, 8)]
-    assert [flag["frame"] for flag in found.to_json()["flags"]] == ["missing", "c", "d", "e"]
-
-
-def test_masks_at_half_the_photos_size_are_no_fault(tmp_path):
-    write_segments(tmp_path / "masks/sam/a.json", tiles(12), "a.jpg")
-    found = mask_statistics(open_masks(tmp_path, None, ["a"]), {"a": (2 * WIDTH, 2 * HEIGHT)})
-    assert found.flags == () and found.photos[0].masks == 12
-
-
-def test_too_many_masks_to_compare_are_a_flag(tmp_path, monkeypatch):
-    monkeypatch.setattr(segments, "MAX_PAIRED", 11)
-    write_segments(tmp_path / "masks/sam/a.json", tiles(12), "a.jpg")
-    found = mask_statistics(open_masks(tmp_path, None, ["a"]), {"a": (WIDTH, HEIGHT)})
-    assert [flag.sentence[:26] for flag in found.flags] == ["a: a view has 12 masks; ex"]
+    expected = {
+        "missing": ("no file", "missing has no mask file in "),
+        "c": ("refused", "c.json is not valid JSON"),
+        "d": ("few masks", ""),
+        "e": ("refused", "e.json is 20x20 but its photo is 30x20"),
+        "g": ("refused", "g: a view has 13 masks; ex"),
+    }
+    assert {flag.frame: flag.problem for flag in found.flags} == {
+        frame: problem for frame, (problem, _) in expected.items()
+    }
+    assert all(expected[flag.frame][1] in flag.sentence for flag in found.flags)
+    assert progress.updates == [("reading masks", done, 8) for done in range(1, 9)]
+    assert {flag["frame"] for flag in found.to_json()["flags"]} == set(expected)

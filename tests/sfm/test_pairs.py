@@ -32,7 +32,7 @@ def test_neighbors_follow_each_other_in_their_folder() -> None:
     assert neighbor_pairs(photos) == expected | {(10, 11)}
 
 
-def test_photos_of_one_place_are_similar() -> None:
+def test_photos_of_one_place_are_similar_and_those_without_features_like_none() -> None:
     photos = [descriptors(place, 60 + 5 * i) for i in range(4) for place in (1, 2, 3)]
     words = learn_words([sample_rows(rows) for rows in photos])
     vectors = np.stack([vlad(rows, words) for rows in photos])
@@ -41,6 +41,9 @@ def test_photos_of_one_place_are_similar() -> None:
     for i in range(12):
         others = np.argsort(-similarity[i])[1:4]
         assert all(other % 3 == i % 3 for other in others)
+    empty = np.zeros((0, 128), np.uint8)
+    for each in (words, learn_words([sample_rows(empty)] * 2)):
+        assert not vlad(empty, each).any()
 
 
 def test_similar_pairs_are_the_nearest_of_either(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,13 +55,6 @@ def test_similar_pairs_are_the_nearest_of_either(monkeypatch: pytest.MonkeyPatch
     assert similar_pairs(vectors) == expected
     monkeypatch.setattr(pairs, "SIMILAR", 50)
     assert len(similar_pairs(vectors)) == 40 * 39 / 2
-
-
-def test_photos_without_features() -> None:
-    empty = np.zeros((0, 128), np.uint8)
-    for photos in ([empty, empty], [empty, descriptors(1, 100)]):
-        words = learn_words([sample_rows(rows) for rows in photos])
-        assert not vlad(empty, words).any()
 
 
 @pytest.mark.parametrize("count", [0, 1, SAMPLE - 1, SAMPLE, 10 * SAMPLE])

@@ -43,19 +43,17 @@ def frames() -> list[np.ndarray]:
     return [np.repeat(np.rint(image).astype(np.uint8)[..., None], 3, axis=-1) for image in gray]
 
 
-def write_video(path: Path, images: list[np.ndarray], rotation: int | None = None) -> Path:
+def write_video(path: Path, images: list[np.ndarray], rotation: int = 0) -> Path:
     """MPEG-4, whose encoder every build of FFmpeg has."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=RATE)
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt, stream.bit_rate = "yuv420p", 8_000_000
-        if rotation is not None:
+        if rotation:
             stream.set_display_rotation(rotation)
-        for image in images:
-            for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
+        for image in [*images, None]:  # None: no more
+            frame = None if image is None else av.VideoFrame.from_ndarray(image, format="rgb24")
+            container.mux(stream.encode(frame))
     return path
 
 
@@ -85,11 +83,9 @@ def test_the_sharp_frames_are_kept(video: Path, tmp_path: Path) -> None:
     state = json.loads((tmp_path / ".splatseg" / "video.json").read_bytes())
     stat = video.stat()
     assert state == {"video": [stat.st_size, stat.st_mtime_ns], "count": 6, "frames": names}
-
-
-def test_more_frames_than_there_are(video: Path, tmp_path: Path) -> None:
-    names = extract(video, tmp_path, 1000)
-    assert shown(tmp_path, names[::7]) == list(range(0, FRAMES, 7)) and len(names) == FRAMES
+    all_names = extract(video, tmp_path, 1000)
+    assert len(all_names) == FRAMES
+    assert shown(tmp_path, all_names[::7]) == list(range(0, FRAMES, 7))
 
 
 def test_sharpness_falls_with_blur_and_ignores_brightness() -> None:
@@ -101,13 +97,10 @@ def test_sharpness_falls_with_blur_and_ignores_brightness() -> None:
     assert sharpness(dim) == sharpness(dim + 100)
 
 
-def test_how_many_by_default() -> None:
-    lengths = [(2.0, 60), (30.0, 900), (600.0, 18000), (1.0, 24)]  # seconds, frames
-    counts = [Video(Path("a.mp4"), n, time, time).default_count() for time, n in lengths]
-    assert counts == [50, 90, 150, 24]
-
-
-def test_frames_are_kept_until_something_changes(video: Path, tmp_path: Path) -> None:
+def test_canceling_leaves_nothing_and_what_is_done_is_kept(video: Path, tmp_path: Path) -> None:
+    with pytest.raises(Canceled):
+        extract(video, tmp_path, 6, Recorder(cancel_in="reading the video", cancel_at=30))
+    assert list(tmp_path.rglob("*.jpg")) == []
     names = extract(video, tmp_path, 6)
     first = tmp_path / "images" / names[0]
     first.write_bytes(b"seen")
@@ -127,55 +120,6 @@ def test_other_photos_are_not_replaced(name: str, video: Path, tmp_path: Path) -
         extract(video, tmp_path, 6)
 
 
-def test_canceling_leaves_nothing_half_done(video: Path, tmp_path: Path) -> None:
-    with pytest.raises(Canceled):
-        extract(video, tmp_path, 6, Recorder(cancel_in="reading the video", cancel_at=30))
-    assert list(tmp_path.rglob("*.jpg")) == []
-    assert len(extract(video, tmp_path, 6)) == 6
-
-
-def test_a_broken_tail(video: Path, tmp_path: Path) -> None:
-    cut, progress = tmp_path / "cut.mkv", Recorder()
-    data = video.read_bytes()
-    cut.write_bytes(data[: len(data) // 2])
-    found = open_video(cut)
-    assert 20 < found.frames < 40
-    # Two seconds are too short for the note: claim more, as a longer video's header would.
-    longer = Video(cut, found.frames, found.seconds, 10.0)
-    names = list(extract_frames(longer, tmp_path, 3, progress))
-    assert len(names) == 3 and shown(tmp_path, names)[-1] < found.frames
-    (note,) = progress.notes
-    assert "cut.mkv is damaged: the first " in note and "of its 10.0 seconds" in note
-
-
-def test_damage_in_the_middle(video: Path, tmp_path: Path) -> None:
-    damaged = tmp_path / "damaged.mkv"
-    data = bytearray(video.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 3000] = bytes(3000)
-    damaged.write_bytes(data)
-    assert len(extract(damaged, tmp_path, 6)) >= 3
-    with pytest.raises(SplatsegError, match=r"a\.mkv is damaged: 1 of its frames can be read"):
-        extract_frames(
-            Video(write_video(tmp_path / "a.mkv", frames()[:2]), 60, 2.0, 2.0), tmp_path, 6
-        )
-
-
-def test_files_that_are_no_video(tmp_path: Path) -> None:
-    text, photo = tmp_path / "a.txt", tmp_path / "a.png"
-    text.write_text("not a video\n")
-    Image.new("RGB", (32, 24)).save(photo)
-    without_index = write_video(tmp_path / "a.mp4", frames())
-    without_index.write_bytes(without_index.read_bytes()[:5000])
-    for path, sentence in (
-        (text, r"a\.txt cannot be read as a video"),
-        (photo, r"a\.png is a video of 1 frames; expected a video"),
-        (without_index, r"a\.mp4 cannot be read as a video.*lack its index"),
-    ):
-        with pytest.raises(SplatsegError, match=sentence):
-            open_video(path)
-
-
 @pytest.mark.skipif(
     not hasattr(av.VideoStream, "set_display_rotation"), reason="PyAV writes rotations from 18 on"
 )
@@ -191,7 +135,51 @@ def test_rotated_videos_become_upright(rotation: int, corner: int, tmp_path: Pat
     assert corners.tolist().index(True) == corner and corners.sum() == 1
 
 
-def test_without_pyav(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(SplatsegError, match=r"needs PyAV: pip install splatseg\[video\]"):
-        open_video(video)
+@pytest.mark.parametrize(
+    ("seconds", "frames", "count"),
+    [(2.0, 60, 50), (30.0, 900, 90), (600.0, 18000, 150), (1.0, 24, 24)],
+)
+def test_how_many_by_default(seconds: float, frames: int, count: int) -> None:
+    assert Video(Path("a.mp4"), frames, seconds, seconds).default_count() == count
+
+
+def test_damage_is_told(video: Path, tmp_path: Path) -> None:
+    damaged, data = tmp_path / "damaged.mkv", video.read_bytes()
+    middle = len(data) // 2
+    damaged.write_bytes(data[:middle] + bytes(3000) + data[middle + 3000 :])
+    assert len(extract(damaged, tmp_path, 6)) >= 3
+    damaged.write_bytes(data[:middle])
+    found, progress = open_video(damaged), Recorder()
+    assert 20 < found.frames < 40
+    # Two seconds are too short for the note: claim more, as a longer video's header would.
+    longer = Video(damaged, found.frames, found.seconds, 10.0)
+    names = list(extract_frames(longer, tmp_path, 3, progress))
+    assert len(names) == 3 and shown(tmp_path, names)[-1] < found.frames
+    (note,) = progress.notes
+    assert "damaged.mkv is damaged: the first " in note and "of its 10.0 seconds" in note
+    short = Video(write_video(tmp_path / "a.mkv", frames()[:2]), 60, 2.0, 2.0)
+    with pytest.raises(SplatsegError, match=r"a\.mkv is damaged: 1 of its frames can be read"):
+        extract_frames(short, tmp_path, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("a.txt", r"a\.txt cannot be read as a video"),
+        ("a.png", r"a\.png is a video of 1 frames; expected a video"),
+        ("a.mp4", r"a\.mp4 cannot be read as a video.*lack its index"),
+        ("a.mkv", r"needs PyAV: pip install splatseg\[video\]"),
+    ],
+)
+def test_files_that_are_no_video(name: str, sentence: str, tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / name
+    if name == "a.mp4":
+        path.write_bytes(write_video(path, frames()).read_bytes()[:5000])
+    elif name == "a.png":
+        Image.new("RGB", (32, 24)).save(path)
+    else:
+        path.write_text("not a video\n")
+    if name == "a.mkv":
+        monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(SplatsegError, match=sentence):
+        open_video(path)

@@ -16,13 +16,12 @@ from splatseg.masks.formats import FORMATS, Photo, read_masks, recognize
 
 
 class Case(NamedTuple):
-    """How a format is written, and what is said of a file that ends too early."""
+    """How a format is written, and what is said of a file cut at these parts of its length."""
 
     format: str
     write: Callable[[Path, np.ndarray], Path]
     cut_short: str
     lengths: tuple[float, ...] = (0, 0.02, 0.5)
-    """Parts of the file at which it is cut."""
     overlaps: bool = True
     """Whether masks may overlap."""
     has_empty: bool = True
@@ -41,11 +40,13 @@ CASES = {
     "COCO": Case("coco", mask_files.coco, HALF_JSON, (0.5, 0.999), has_empty=False),
     "panoptic": Case("coco-panoptic", mask_files.panoptic, "as PNG", (0.5,), False, False),
 }
+WITH_QUALITY = (mask_files.sam_folder, mask_files.sam_list)
+EYE = np.eye(6, 8, dtype=int)
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=CASES.values(), ids=CASES)
 def case(request):
-    return CASES[request.param]
+    return request.param
 
 
 def of_first_photo(found):
@@ -58,13 +59,11 @@ def test_masks_of_every_format_come_back(tmp_path, photos, masks, as_set, case):
     path = case.write(tmp_path / "masks", masks)
     assert recognize(tmp_path / "masks") == case.format
     segments = of_first_photo(read_masks(tmp_path / "masks", photos))
-    assert len(segments) == len(masks) and as_set(segments) == as_set(masks)
-    assert np.isnan(segments.predicted_iou).all() == (case.write not in WITH_QUALITY)
+    assert len(segments) == len(masks) and as_set(segments.masks()) == as_set(masks)
+    for quality in (segments.predicted_iou, segments.stability_score):
+        assert np.isnan(quality).all() == (case.write not in WITH_QUALITY)
     if path.suffix not in (".csv", ".png"):
         assert recognize(path) == case.format
-
-
-WITH_QUALITY = (mask_files.sam_folder, mask_files.sam_list)
 
 
 def test_a_photo_without_masks_of_every_format(tmp_path, photos, masks, case):
@@ -98,16 +97,39 @@ def test_a_json_is_recognized_by_its_first_keys(tmp_path, content, format):
 
 def test_several_formats_in_one_folder_need_a_name(tmp_path, photos):
     masks = np.ones((1, 6, 8), bool)
-    mask_files.saga(tmp_path / "masks/a", masks)
-    mask_files.omniseg3d(tmp_path / "masks/b", masks)
+    mask_files.saga(tmp_path / "a", masks)
+    mask_files.omniseg3d(tmp_path / "b", masks)
     with pytest.raises(SplatsegError, match=r"several formats \(saga, omniseg3d\); name the one"):
-        recognize(tmp_path / "masks")
-    single = {"0001": photos["cam0/0001"]}
-    assert read_masks(tmp_path / "masks", single, "saga").format == "saga"
+        recognize(tmp_path)
+    assert read_masks(tmp_path, {"0001": photos["cam0/0001"]}, "saga").format == "saga"
+
+
+@pytest.mark.parametrize(
+    ("place", "format", "sentence"),
+    [
+        ("a.jpg", None, "masks of no known format"),
+        ("plain", None, "masks of no known format"),
+        ("empty", None, "holds nothing, masks of no known format"),
+        ("nowhere", None, "nowhere does not exist"),
+        ("nowhere", "saga", "nowhere does not exist"),
+        ("data", None, r"more than masks; name .* as .*seg_masks$"),
+        ("data", "label-map", r"more than masks; name .* as .*seg_masks$"),
+        ("data/seg_masks", "png", "no mask format png; there are label-map, sam, saga"),
+        *(("empty", format, "empty") for format in FORMATS),
+    ],
+)
+def test_a_place_without_such_masks_is_refused(tmp_path, photos, place, format, sentence):
+    (tmp_path / "empty").mkdir()
+    for name in ("a.jpg", "plain"):
+        mask_files.put(tmp_path / name, "")
+    for folder in ("images", "seg_masks"):
+        write_label_map(tmp_path / "data" / folder / "0001.png", EYE)
+    with pytest.raises(SplatsegError, match=sentence):
+        read_masks(tmp_path / place, photos, format)
 
 
 def test_an_unknown_folder_is_told_what_it_holds(tmp_path):
-    for name in ("a.jpg", "b.JPG", "notes", "empty.json", "results.json"):
+    for name in ("a.jpg", "b.JPG", "notes", "empty.json"):
         mask_files.put(tmp_path / name, "")
     mask_files.put(tmp_path / "results.json", '[{"image_id": 3, "segmentation": {}}]')
     mask_files.put(tmp_path / "transforms.json", '{"frames": []}')
@@ -118,49 +140,11 @@ def test_an_unknown_folder_is_told_what_it_holds(tmp_path):
     assert all(f"{name}: " in str(error.value) for name in FORMATS)
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "plain"])
-def test_an_unknown_file_is_refused(tmp_path, name):
-    mask_files.put(tmp_path / name, "")
-    with pytest.raises(SplatsegError, match="masks of no known format"):
-        recognize(tmp_path / name)
-
-
-def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(SplatsegError, match="holds nothing, masks of no known format"):
-        recognize(tmp_path)
-
-
-def test_a_place_that_does_not_exist_is_refused(tmp_path, photos):
-    for format in (None, "saga"):
-        with pytest.raises(SplatsegError, match="nowhere does not exist"):
-            read_masks(tmp_path / "nowhere", photos, format)
-
-
-def test_another_tools_whole_data_folder_is_refused(tmp_path, photos):
-    write_label_map(tmp_path / "images/0001.png", np.eye(6, 8, dtype=int))
-    write_label_map(tmp_path / "seg_masks/0001.png", np.eye(6, 8, dtype=int))
-    for format in (None, "label-map"):
-        with pytest.raises(SplatsegError, match=r"more than masks; name .* as .*seg_masks$"):
-            read_masks(tmp_path, photos, format)
-
-
-def test_an_unknown_format_lists_those_there_are(tmp_path, photos):
-    with pytest.raises(SplatsegError, match="no mask format png; there are label-map, sam, saga"):
-        read_masks(tmp_path, photos, "png")
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_folder_without_such_files_is_refused(tmp_path, photos, format):
-    with pytest.raises(SplatsegError, match=str(tmp_path)):
-        read_masks(tmp_path, photos, format)
-
-
-# What all imports share
-
-
-def test_masks_are_read_one_photo_at_a_time(tmp_path, photos):
-    write_label_map(tmp_path / "cam0/0001.png", np.eye(6, 8, dtype=int))
-    write_label_map(tmp_path / "cam0/0002.png", np.eye(6, 8, dtype=int))
+def test_masks_are_read_one_photo_at_a_time_and_at_its_size_without_notice(
+    tmp_path, photos, caplog
+):
+    for name in ("0001", "0002"):
+        write_label_map(tmp_path / f"cam0/{name}.png", EYE)
     found = read_masks(tmp_path, photos)
     assert len(found) == 2
     os.remove(tmp_path / "cam0/0002.png")
@@ -168,6 +152,7 @@ def test_masks_are_read_one_photo_at_a_time(tmp_path, photos):
     assert next(frames)[0] == "cam0/0001"
     with pytest.raises(SplatsegError, match=r"0002\.png"):
         next(frames)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_masks_of_a_downscaled_photo_keep_their_size(tmp_path, caplog):
@@ -176,21 +161,22 @@ def test_masks_of_a_downscaled_photo_keep_their_size(tmp_path, caplog):
         write_label_map(tmp_path / f"{name}.png", np.eye(*size, dtype=int))
     sizes = {frame: (found.width, found.height) for frame, found in read_masks(tmp_path, photos)}
     assert sizes == {"a": (8, 6), "b": (31, 23), "c": (16, 12)}
-    assert caplog.text.count("another size") == 1
-    assert "2 of 3 photos have masks of another size, which is kept: those of a are 8x6, " in (
-        caplog.text
-    )
-    assert "0.258 times its 31x23" in caplog.text
+    assert caplog.text.count("another size") == 1 and "0.258 times its 31x23" in caplog.text
+    sentence = "2 of 3 photos have masks of another size, which is kept: those of a are 8x6, "
+    assert sentence in caplog.text
 
 
-def test_masks_of_the_photos_size_need_no_notice(tmp_path, photos, caplog):
-    write_label_map(tmp_path / "cam0/0001.png", np.eye(6, 8, dtype=int))
-    with caplog.at_level(logging.WARNING):
-        assert len(list(read_masks(tmp_path, photos))) == 1
-    assert not caplog.records
-
-
-def test_masks_of_another_shape_are_refused_by_name(tmp_path, photos):
-    write_label_map(tmp_path / "0001.png", np.eye(8, 6, dtype=int))
-    with pytest.raises(SplatsegError, match=r"0001\.png is 6x8 but its photo is 8x6"):
-        list(read_masks(tmp_path, photos))
+@pytest.mark.parametrize(
+    ("write", "format", "names", "sentence"),
+    [
+        (mask_files.garfield, "garfield", ("a.hdf5", "b.h5"), r"or several \.hdf5 files; name one"),
+        (mask_files.garfield, None, ("a.hdf5", "b.h5"), "masks of no known format"),
+    ],
+)
+def test_several_files_need_a_name(tmp_path, photos, masks, write, format, names, sentence):
+    content = write(tmp_path / "one", masks).read_bytes()
+    for name in names:
+        path = mask_files.put(tmp_path / "several" / name, content)
+    with pytest.raises(SplatsegError, match=sentence):
+        read_masks(tmp_path / "several", photos, format)
+    assert len(read_masks(path, photos)) >= 1

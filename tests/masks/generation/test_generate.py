@@ -26,6 +26,7 @@ THINGS = {  # color and place, (top, bottom, left, right), on the tiny SAM's gri
     "white": ((240, 240, 240), (120, 160, 40, 80)),
 }
 PLAIN = GenerationConfig(points_per_side=8, crops=0, boxes=False)
+RED = {"red": ((200, 40, 40), (40, 140, 60, 160))}
 MATCHED = 0.9
 
 
@@ -47,7 +48,7 @@ def best_iou(segments: Segments, place) -> float:
 
 
 class Counting:
-    """A segmenter that counts what it is asked."""
+    """Counts what a segmenter is asked."""
 
     def __init__(self, segmenter):
         self._segmenter, self.name = segmenter, segmenter.name
@@ -108,29 +109,6 @@ def segmenter(tiny_sam_folder):
     return OnnxSegmenter(tiny_sam_folder)
 
 
-# --- What is found
-
-
-def test_each_thing_has_a_mask_and_each_mask_is_one_of_a_kind(segmenter):
-    photo, places = paint(THINGS)
-    segments = generate_masks(segmenter, photo, PLAIN)
-    assert (segments.height, segments.width) == photo.shape[:2]
-    for name, place in places.items():
-        assert best_iou(segments, place) >= MATCHED, name
-    assert best_iou(segments, ~np.any(list(places.values()), axis=0)) >= MATCHED
-    shared, areas = segments.intersections(), segments.areas
-    ious = shared / (areas + areas[:, None] - shared)
-    assert (ious[~np.eye(len(segments), dtype=bool)] <= PLAIN.max_iou).all()
-
-
-def test_the_best_comes_first_and_all_qualities_are_known(segmenter):
-    segments = generate_masks(segmenter, paint(THINGS)[0], PLAIN)
-    score = segments.predicted_iou * segments.stability_score
-    assert (np.diff(score) <= 1e-6).all()
-    assert (segments.predicted_iou >= PLAIN.min_predicted_iou).all()
-    assert (segments.stability_score >= PLAIN.min_stability).all()
-
-
 def test_nested_things_are_kept_at_their_levels(segmenter):
     nested = {
         "whole": ((40, 40, 140), (20, 172, 44, 196)),
@@ -145,95 +123,92 @@ def test_nested_things_are_kept_at_their_levels(segmenter):
         assert best_iou(at_level, place) >= MATCHED, level
 
 
+def test_each_thing_has_a_mask_of_its_kind_and_the_best_comes_first(segmenter):
+    photo, places = paint(THINGS)
+    segments, again = (generate_masks(segmenter, photo, PLAIN) for _ in range(2))
+    assert (segments.height, segments.width) == photo.shape[:2]
+    assert all(best_iou(segments, place) >= MATCHED for place in places.values())
+    assert best_iou(segments, ~np.any(list(places.values()), axis=0)) >= MATCHED
+    shared, areas = segments.intersections(), segments.areas
+    ious = shared / (areas + areas[:, None] - shared)
+    assert (ious[~np.eye(len(segments), dtype=bool)] <= PLAIN.max_iou).all()
+    assert (np.diff(segments.predicted_iou * segments.stability_score) <= 1e-6).all()
+    assert (segments.predicted_iou >= PLAIN.min_predicted_iou).all()
+    assert (segments.stability_score >= PLAIN.min_stability).all()
+    assert again.rles == segments.rles  # the same photo has the same masks
+    np.testing.assert_array_equal(again.predicted_iou, segments.predicted_iou)
+
+
 @pytest.mark.parametrize("size", [(100, 256), (250, 90), (333, 517), (1100, 800)])
 def test_photos_of_any_size(segmenter, size):
     height, width = size
     box = (height // 4, height * 3 // 4, width // 4, width * 3 // 4)
     photo, places = paint({"red": ((200, 40, 40), box)}, size)
-    config = GenerationConfig(points_per_side=6, crops=0)
-    segments = generate_masks(segmenter, photo, config)
+    segments = generate_masks(segmenter, photo, GenerationConfig(points_per_side=6, crops=0))
     assert best_iou(segments.resized(*size), places["red"]) > 0.85
 
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [((1536, 2048), (768, 1024)), ((1025, 10), (1024, 10)), ((3, 5000), (1, 1024)), ((1, 1), None)],
+    [
+        ((1536, 2048), (768, 1024)),
+        ((1025, 10), (1024, 10)),
+        ((3, 5000), (1, 1024)),
+        ((192, 256), (192, 256)),
+        ((1, 1), (1, 1)),
+    ],
 )
-def test_masks_are_no_larger_than_a_model_can_see(segmenter, size, expected):
+def test_a_blank_photos_mask_is_no_larger_than_a_model_can_see(segmenter, size, expected):
     assert MASK_LONGEST_SIDE == 1024
-    photo = np.full((*size, 3), BACKGROUND, dtype=np.uint8)
-    segments = generate_masks(
-        segmenter, photo, GenerationConfig(points_per_side=1, crops=2, crop_points_per_side=1)
-    )
-    assert (segments.height, segments.width) == (expected or size)
-
-
-def test_a_blank_photo_has_one_mask(segmenter):
-    photo, _ = paint({})
-    segments = generate_masks(
-        segmenter, photo, GenerationConfig(points_per_side=4, crop_points_per_side=2)
-    )
-    assert len(segments) == 1 and segments.coverage == 1.0
+    config = GenerationConfig(points_per_side=2, crops=2, crop_points_per_side=1)
+    segments = generate_masks(segmenter, paint({}, size)[0], config)
+    assert (segments.height, segments.width) == expected
+    assert size != (192, 256) or (len(segments) == 1 and segments.coverage == 1.0)
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_a_photo_of_nothing_sure_has_no_mask(adaptive):
     nothing = np.zeros((72, 96), dtype=bool)
     config = GenerationConfig(points_per_side=4, crops=0, adaptive=adaptive)
-    photo, _ = paint({}, size=nothing.shape)
-    segments = generate_masks(Always(nothing, nothing, nothing), photo, config)
+    segments = generate_masks(Always(*[nothing] * 3), paint({}, nothing.shape)[0], config)
     assert len(segments) == 0 and (segments.height, segments.width) == nothing.shape
 
 
-# --- Crops and boxes
+TAG = (240, 200, 20)
 
 
-def test_crops_find_what_is_too_small_for_the_whole_photo(segmenter):
-    things = {
-        "red": ((200, 40, 40), (20, 60, 20, 100)),
-        "tag": ((240, 200, 20), (116, 124, 185, 193)),  # 2.4 logits wide; in a crop, 4
-    }
-    photo, places = paint(things, size=(160, 213))
-    plain = GenerationConfig(points_per_side=8, crops=0, boxes=False)
+@pytest.mark.parametrize(
+    ("things", "size", "points", "more"),
+    [
+        (  # 2.4 logits wide; in a crop, 4
+            {"red": ((200, 40, 40), (20, 60, 20, 100)), "tag": (TAG, (116, 124, 185, 193))},
+            (160, 213),
+            8,
+            {"points_per_side": 4, "crops": 2, "crop_points_per_side": 8},
+        ),
+        (RED | {"tag": (TAG, (80, 100, 100, 120))}, (192, 256), 4, {"boxes": True}),
+    ],
+)
+def test_crops_and_boxes_find_what_points_do_not(segmenter, things, size, points, more):
+    photo, places = paint(things, size)
+    plain = dataclasses.replace(PLAIN, points_per_side=points)
     assert best_iou(generate_masks(segmenter, photo, plain), places["tag"]) < 0.5
-    cropped = GenerationConfig(points_per_side=4, crops=2, crop_points_per_side=8, boxes=False)
-    found = generate_masks(segmenter, photo, cropped)
-    assert best_iou(found, places["tag"]) >= 0.8
-    assert best_iou(found, places["red"]) >= MATCHED
+    found = generate_masks(segmenter, photo, dataclasses.replace(plain, **more))
+    assert best_iou(found, places["tag"]) >= 0.8 and best_iou(found, places["red"]) >= MATCHED
 
 
-def test_what_a_crop_cuts_is_not_taken_for_a_thing():
-    photo, places = paint({"red": ((200, 40, 40), (20, 60, 10, 86))}, size=(72, 96))
-    plain = generate_masks(ByColor(), photo, GenerationConfig(points_per_side=4, crops=0))
-    cropped = generate_masks(
-        ByColor(), photo, GenerationConfig(points_per_side=4, crops=3, crop_points_per_side=4)
-    )
-    assert len(plain) == len(cropped) == 2
-    assert best_iou(cropped, places["red"]) == 1.0
-
-
-def test_a_thing_of_two_crops_is_found_once():
-    photo, places = paint({"tag": ((240, 200, 20), (33, 37, 45, 50))}, size=(72, 96))
-    config = GenerationConfig(points_per_side=1, crops=2, crop_points_per_side=12, boxes=False)
+@pytest.mark.parametrize(
+    ("place", "config"),
+    [
+        ((20, 60, 10, 86), GenerationConfig(points_per_side=4, crops=3, crop_points_per_side=4)),
+        ((33, 37, 45, 50), GenerationConfig(1, 2, 12, boxes=False)),
+    ],
+)
+def test_what_crops_cut_or_share_is_found_once(place, config):
+    photo, places = paint({"thing": (TAG, place)}, size=(72, 96))
     segments = generate_masks(ByColor(), photo, config)
-    assert [bool((mask == places["tag"]).all()) for mask in segments.masks()].count(True) == 1
-
-
-def test_boxes_find_what_points_do_not(segmenter):
-    frame = {
-        "frame": ((200, 40, 40), (40, 140, 60, 160)),
-        "tag": ((240, 240, 20), (80, 100, 100, 120)),  # where no point of the grid lies
-    }
-    photo, places = paint(frame)
-    config = GenerationConfig(points_per_side=4, crops=0, boxes=False)
-    points = (np.arange(4) + 0.5) / 4
-    assert not places["tag"][(points * 192).astype(int)][:, (points * 256).astype(int)].any()
-    assert best_iou(generate_masks(segmenter, photo, config), places["tag"]) < 0.1
-    with_boxes = GenerationConfig(points_per_side=4, crops=0, boxes=True)
-    assert best_iou(generate_masks(segmenter, photo, with_boxes), places["tag"]) >= MATCHED
-
-
-# --- What is asked
+    assert config.boxes is False or len(segments) == 2
+    assert [bool((mask == places["thing"]).all()) for mask in segments.masks()].count(True) == 1
 
 
 def test_the_encoder_runs_once_for_each_window_and_prompts_are_batched(segmenter):
@@ -242,31 +217,22 @@ def test_the_encoder_runs_once_for_each_window_and_prompts_are_batched(segmenter
         points_per_side=16, crops=2, crop_points_per_side=4, boxes=False, adaptive=False
     )
     generate_masks(counting, paint(THINGS)[0], config)
-    assert len(counting.looked_at) == 1 + 4
-    assert counting.looked_at[0] == (192, 256)
+    assert len(counting.looked_at) == 1 + 4 and counting.looked_at[0] == (192, 256)
     assert sum(counting.asked) == config.prompts == 16**2 + 4 * 4**2
     assert max(counting.asked) == PROMPTS_AT_ONCE
     assert len(counting.asked) == 4 * 64 // PROMPTS_AT_ONCE + 4 * 4
 
 
-def test_adaptive_asks_less_and_finds_the_same(segmenter):
-    photo, places = paint(THINGS)
-    full, less = Counting(segmenter), Counting(segmenter)
-    every_point = GenerationConfig(crops=0, boxes=False, adaptive=False)
-    all_masks = generate_masks(full, photo, every_point)
-    found = generate_masks(less, photo, GenerationConfig(crops=0, boxes=False))
-    assert sum(less.asked) < 0.6 * sum(full.asked)
-    assert all(best_iou(found, mask) >= MATCHED for mask in all_masks.masks())
-    assert len(all_masks) > len(places)
-
-
-def test_adaptive_skips_in_crops_what_the_whole_photo_has_shown(segmenter):
+@pytest.mark.parametrize(("crops", "share"), [(0, 0.6), (2, 0.4)])
+def test_adaptive_asks_less_and_finds_the_same(segmenter, crops, share):
     photo, places = paint(THINGS)
     counting = Counting(segmenter)
-    config = GenerationConfig(crops=2, boxes=False)
+    config = GenerationConfig(crops=crops, boxes=False)
     found = generate_masks(counting, photo, config)
-    assert sum(counting.asked) < 0.4 * config.prompts
-    assert all(best_iou(found, place) >= MATCHED for place in places.values())
+    assert sum(counting.asked) < share * config.prompts
+    full = dataclasses.replace(config, adaptive=False)
+    expected = places.values() if crops else generate_masks(segmenter, photo, full).masks()
+    assert all(best_iou(found, mask) >= MATCHED for mask in expected)
 
 
 def test_a_dense_grid_keeps_few_candidates_in_memory(segmenter, monkeypatch):
@@ -281,40 +247,17 @@ def test_a_dense_grid_keeps_few_candidates_in_memory(segmenter, monkeypatch):
     monkeypatch.setattr(generate, "MAX_CANDIDATES", 20)
     monkeypatch.setattr(generate, "POINTS_IN_PORTION", 4)
     monkeypatch.setattr(generate, "without_duplicates", counting)
-    asked_everywhere = dataclasses.replace(PLAIN, adaptive=False)
-    few = generate_masks(segmenter, photo, asked_everywhere)
-    assert max(compared) <= 20 + 4 * 3
-    assert len(few) == len(everything)
-    for name, place in places.items():
-        assert best_iou(few, place) >= MATCHED, name
+    few = generate_masks(segmenter, photo, dataclasses.replace(PLAIN, adaptive=False))
+    assert max(compared) <= 20 + 4 * 3 and len(few) == len(everything)
+    assert all(best_iou(few, place) >= MATCHED for place in places.values())
 
 
-def test_the_same_photo_has_the_same_masks(segmenter):
-    photo, _ = paint(THINGS)
-    first, second = (generate_masks(segmenter, photo, PLAIN) for _ in range(2))
-    assert first.rles == second.rles
-    np.testing.assert_array_equal(first.predicted_iou, second.predicted_iou)
-
-
-# --- What is dropped and mended
-
-
-def test_holes_and_specks_are_mended():
-    photo, places = paint({"red": ((200, 40, 40), (40, 140, 60, 160))})
-    spoilt = places["red"].copy()
-    spoilt[70:72, 90:92] = False
-    spoilt[180:182, 240:242] = True
-    nothing = np.zeros_like(spoilt)
-    segments = generate_masks(Always(nothing, spoilt, nothing), photo, PLAIN)
+def test_holes_and_specks_are_mended_and_slivers_dropped():
+    photo, places = paint(RED)
+    spoilt, sliver = places["red"].copy(), np.zeros((192, 256), dtype=bool)
+    spoilt[70:72, 90:92], spoilt[180:182, 240:242], sliver[:, :2] = False, True, True
+    segments = generate_masks(Always(sliver, spoilt, sliver), photo, PLAIN)
     np.testing.assert_array_equal(segments.masks(), places["red"][None])
-
-
-def test_slivers_at_the_photos_edge_are_dropped():
-    places = np.zeros((3, 192, 256), dtype=bool)
-    places[0, :, :2], places[1, :, 252:], places[2, 100:102] = True, True, True
-    photo, _ = paint({})
-    segments = generate_masks(Always(*places), photo, PLAIN)
-    np.testing.assert_array_equal(segments.masks(), places[1:])
 
 
 def test_what_the_model_doubts_is_dropped(segmenter):
@@ -322,13 +265,10 @@ def test_what_the_model_doubts_is_dropped(segmenter):
     photo[100:172, 140:228, 1] = np.linspace(160, 200, 88)  # a green that fades
     shades = []
     for least in (0.6, 0.999):
-        config = GenerationConfig(points_per_side=8, crops=0, boxes=False, min_predicted_iou=least)
+        config = dataclasses.replace(PLAIN, min_predicted_iou=least)
         masks = generate_masks(segmenter, photo, config).masks()
         shades.append([mask for mask in masks if not (mask & ~places["green"]).any()])
     assert len(shades[0]) > len(shades[1]) == 1
-
-
-# --- Settings
 
 
 @pytest.mark.parametrize(
@@ -345,9 +285,3 @@ def test_what_the_model_doubts_is_dropped(segmenter):
 def test_settings_that_make_no_sense(settings, reason):
     with pytest.raises(SplatsegError, match=reason):
         GenerationConfig(**settings)
-
-
-def test_prompts_of_a_photo():
-    assert GenerationConfig(points_per_side=16, crops=0).prompts == 256
-    assert GenerationConfig(points_per_side=16, crops=1).prompts == 256
-    assert GenerationConfig(points_per_side=16, crops=2, crop_points_per_side=8).prompts == 512
