@@ -124,7 +124,7 @@ def test_progress_of_the_compilation_stays_off_stdout(
     assert shown.out == "" and "compiling" in shown.err
 
 
-def test_the_fake_has_the_signatures_of_gsplat():
+def test_the_fake_takes_what_gsplat_does():
     if not gsplat.is_installed():
         pytest.skip("gsplat is not installed")
     real = importlib.import_module("gsplat")
@@ -132,7 +132,9 @@ def test_the_fake_has_the_signatures_of_gsplat():
         pytest.skip(f"the fake is of gsplat 1.5.3, installed is {real.__version__}")
     for name in FUNCTIONS:
         actual, faked = (
-            [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()]
-            for f in (getattr(real, name), getattr(fake_gsplat_module, name))
+            inspect.signature(getattr(module, name)).parameters
+            for module in (real, fake_gsplat_module)
         )
-        assert actual == faked, name
+        placed = [n for n, p in faked.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+        assert list(actual)[: len(placed)] == placed, name
+        assert faked.keys() <= actual.keys(), name
