@@ -1,9 +1,9 @@
 """The five functions of gsplat 1.5 that splatseg calls, in plain torch, for machines without a GPU.
 
-Signatures, shapes, types and conventions are those of gsplat 1.5.3; the mathematics is the
-reference's. It is stricter than gsplat: arguments that a kernel would misread fail, what gsplat
-leaves uninitialized is NaN, and of Gaussians that are not finite it makes the worst: they cover the
-image.
+Shapes, types and conventions are those of gsplat 1.5.3, and so are the arguments, without the
+options that are never given; the mathematics is the reference's. It is stricter than gsplat:
+arguments that a kernel would misread fail, what gsplat leaves uninitialized is NaN, and of
+Gaussians that are not finite it makes the worst: they cover the image.
 """
 
 import math
@@ -20,6 +20,7 @@ from splatseg.render.reference import ReferenceBackend
 REFERENCE = ReferenceBackend()
 ALPHA_THRESHOLD = 1 / 255
 MIN_TRANSMITTANCE = 1e-4
+FAR_PLANE = 1e10
 MAX_RADIUS = 2**31 - 1  # what CUDA makes of infinity as an int32
 # Beyond these a kernel's colors are padded to the next power of two, or refused.
 SUPPORTED_CHANNELS = range(1, 514)
@@ -36,28 +37,11 @@ def uninitialized(count: int, kept: Tensor, values: Tensor) -> Tensor:
 
 
 def fully_fused_projection(
-    means,
-    covars,
-    quats,
-    scales,
-    viewmats,
-    Ks,
-    width,
-    height,
-    eps2d=0.3,
-    near_plane=0.01,
-    far_plane=1e10,
-    radius_clip=0.0,
-    packed=False,
-    sparse_grad=False,
-    calc_compensations=False,
-    camera_model="pinhole",
-    opacities=None,
+    means, covars, quats, scales, viewmats, Ks, width, height, *, eps2d, near_plane, opacities
 ):
     count = means.shape[-2]
     assert count > 0, "gsplat divides by the number of Gaussians"
-    assert covars is None and not (packed or sparse_grad or calc_compensations)
-    assert camera_model == "pinhole" and eps2d == reference.BLUR and radius_clip == 0.0
+    assert covars is None and eps2d == reference.BLUR
     expect(means, torch.float32, count, 3)
     expect(quats, torch.float32, count, 4)
     expect(scales, torch.float32, count, 3)
@@ -76,7 +60,7 @@ def fully_fused_projection(
         means, quats, scales.log(), opacities.logit(), means[:, None], means[:, :0]
     )
     with torch.no_grad():
-        radii = _radii(gaussians, camera, opacities, far_plane)
+        radii = _radii(gaussians, camera, opacities)
     kept = (radii > 0).all(dim=-1).nonzero()[:, 0]
     view = REFERENCE.project(gaussians.select(kept), camera, 0)
     nowhere = ~means[kept].isfinite().all(dim=-1)
@@ -85,36 +69,22 @@ def fully_fused_projection(
     return radii[None], *(uninitialized(count, kept, x)[None] for x in projected), None
 
 
-def _radii(gaussians: Gaussians, camera: Camera, opacities: Tensor, far_plane: float) -> Tensor:
+def _radii(gaussians: Gaussians, camera: Camera, opacities: Tensor) -> Tensor:
     view = REFERENCE.project(gaussians, camera, 0)
     reach = reference.extents(view.conics, opacities).ceil()
     results = torch.cat([gaussians.means, view.conics, reach], dim=1)
     finite = results.isfinite().all(dim=-1)
     size = torch.tensor([camera.width, camera.height])
     outside = ((view.means2d + reach <= 0) | (view.means2d - reach >= size)).any(dim=-1)
-    culled = (view.depths < camera.near) | (view.depths > far_plane) | (opacities < ALPHA_THRESHOLD)
+    culled = (view.depths < camera.near) | (view.depths > FAR_PLANE) | (opacities < ALPHA_THRESHOLD)
     culled |= finite & (outside | (view.opacities == 0))  # 0: the determinant is not positive
     radii = torch.where(finite[:, None], reach.to(torch.int32), MAX_RADIUS)
     return torch.where(culled[:, None], 0, radii)
 
 
 @torch.no_grad()
-def isect_tiles(
-    means2d,
-    radii,
-    depths,
-    tile_size,
-    tile_width,
-    tile_height,
-    sort=True,
-    segmented=False,
-    packed=False,
-    n_images=None,
-    image_ids=None,
-    gaussian_ids=None,
-):
+def isect_tiles(means2d, radii, depths, tile_size, tile_width, tile_height):
     count = means2d.shape[-2]
-    assert sort and not (packed or segmented) and (n_images, image_ids, gaussian_ids) == (None,) * 3
     expect(means2d, torch.float32, 1, count, 2)
     expect(radii, torch.int32, 1, count, 2)
     expect(depths, torch.float32, 1, count)
@@ -160,14 +130,9 @@ def rasterize_to_pixels(
     tile_size,
     isect_offsets,
     flatten_ids,
-    backgrounds=None,
-    masks=None,
-    packed=False,
-    absgrad=False,
 ):
     count, channels = colors.shape[-2:]
     rows, columns = -(-image_height // tile_size), -(-image_width // tile_size)
-    assert backgrounds is None and masks is None and not (packed or absgrad)
     expect(means2d, torch.float32, 1, count, 2)
     expect(conics, torch.float32, 1, count, 3)
     expect(colors, torch.float32, 1, count, channels)

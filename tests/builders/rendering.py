@@ -37,6 +37,25 @@ GPU_TOLERANCE = 1e-3
 DEPTH_TOLERANCE = 1e-3
 NATIVE = ("native/avx512", "native/avx2", "native/portable")
 MIN_TRANSMITTANCE = 1e-4  # native's early stop
+# A field of one Gaussian, and what breaks it: the Gaussian is then invisible.
+NAN, INF = math.nan, math.inf
+OVERFLOW = 400.0  # exp(2 x 400) is infinite in float64, too
+POISON: dict[str, tuple[str, list[float]]] = {
+    "mean NaN": ("means", [NAN, 0.0, 3.0]),
+    "depth NaN": ("means", [0.0, 0.0, NAN]),
+    "mean infinite": ("means", [INF, 0.0, 3.0]),
+    "mean infinitely far": ("means", [0.0, 0.0, INF]),
+    "mean minus infinity": ("means", [0.0, 0.0, -INF]),
+    "behind the camera": ("means", [0.0, 0.0, -3.0]),
+    "quaternion NaN": ("quats", [NAN, 0.0, 0.0, 1.0]),
+    "scale NaN": ("log_scales", [0.0, NAN, 0.0]),
+    "scale overflows": ("log_scales", [OVERFLOW, OVERFLOW, OVERFLOW]),
+    "scale infinite": ("log_scales", [INF, 0.0, 0.0]),
+    "opacity NaN": ("logit_opacities", [NAN]),
+    "opacity 0": ("logit_opacities", [-INF]),
+    "opacity almost 0": ("logit_opacities", [-OVERFLOW]),
+}
+VICTIM = 3  # the Gaussian that is broken, in the middle of a vector of sixteen
 # Relative. float32 alphas are good to about 1e-6 (the exponent is of order 10, times 2^-24).
 CUTOFF_DISTANCE = 1e-5
 FAST_CUTOFF_DISTANCE = 1e-4  # less exact arithmetic needs more
@@ -83,6 +102,13 @@ def with_gradients(gaussians: Gaussians) -> Gaussians:
     return Gaussians(**{k: t.clone().requires_grad_() for k, t in gaussians.tensors().items()})
 
 
+def poisoned(gaussians: Gaussians, field: str, value: list[float]) -> Gaussians:
+    """`gaussians` with one value of the victim replaced."""
+    stored = gaussians.tensors()[field].clone()
+    stored[VICTIM] = torch.tensor(value).to(stored).reshape(stored[VICTIM].shape)
+    return replace(gaussians, **{field: stored})
+
+
 def compare(
     fast: RenderingBackend,
     gaussians: Gaussians,
@@ -90,8 +116,12 @@ def compare(
     attributes: Tensor,
     pixels: Tensor | None = None,
     depth: bool = False,
+    colors: bool = True,
 ) -> None:
-    """Images and all gradients of color and attributes, of a backend and of the specification."""
+    """Images and all gradients of color and attributes, of a backend and of the specification.
+
+    Without `colors` the attributes alone are drawn.
+    """
     results = []
     for scene, name in (
         (fast.scene(gaussians), fast.name),
@@ -100,10 +130,10 @@ def compare(
         own = attributes.to(scene.means).clone().requires_grad_()
         view = render.project(scene, camera, backend=name)
         view.means2d.retain_grad()
-        channels = torch.cat([view.colors, own], dim=1)
+        channels = torch.cat([view.colors, own], dim=1) if colors else own
         rendered = render.rasterize(view, channels, pixels, depth=depth)
         mixed_loss(rendered).backward()
-        gradients = {field: getattr(scene, field).grad for field in GEOMETRY}
+        gradients = {k: getattr(scene, k).grad for k in (GEOMETRY if colors else GEOMETRY[:4])}
         if fast.name == "gsplat":  # the engine goes from pixels to Gaussians in one step
             gradients["means2d"] = view.means2d.grad
         parts = {"image": rendered.image, "alpha": rendered.alpha}

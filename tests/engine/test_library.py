@@ -1,8 +1,8 @@
 """The engine's own settings: instruction sets, threads, pooled memory, where it is found."""
 
 import gc
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -32,31 +32,22 @@ def test_the_best_instruction_set_is_first_and_portable_last():
     for name in available:
         engine.use_instruction_set(name)
         assert engine.instruction_set() == name
+        with pytest.raises(SplatsegError, match="avx1024 is not available here; this machine runs"):
+            engine.use_instruction_set("avx1024")
+        assert engine.instruction_set() == name
 
 
-def test_an_unknown_instruction_set_is_refused_and_changes_nothing():
-    before = engine.instruction_set()
-    with pytest.raises(SplatsegError, match="avx1024 is not available here; this machine runs"):
-        engine.use_instruction_set("avx1024")
-    assert engine.instruction_set() == before
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3, 7])
-def test_threads_are_settable_and_do_not_change_the_image(threads, make_gaussians, make_camera):
+@pytest.mark.parametrize("asked", [0, 2, 3, 7, 100_000])
+def test_threads_are_settable_and_do_not_change_the_image(asked, make_gaussians, make_camera):
+    """As far as the engine allows."""
     gaussians = make_gaussians(100).to(torch.float32)
     images = []
-    for count in (1, threads):
+    for count in (1, asked):
         engine.set_threads(count)
-        assert engine.threads() == count
+        assert engine.threads() == count or (count not in range(1, 257))
         images.append(render.render(gaussians, make_camera(70, 50)).image)
-    assert torch.equal(images[0], images[1])
-
-
-def test_more_threads_than_the_engine_allows():
-    engine.set_threads(100_000)
     assert 1 <= engine.threads() <= 256
-    engine.set_threads(0)
-    assert engine.threads() >= 1
+    assert torch.equal(images[0], images[1])
 
 
 def test_instruction_sets_may_change_while_a_view_lives(make_gaussians, make_camera):
@@ -87,18 +78,16 @@ def test_pools_are_kept_and_released(make_gaussians, make_camera):
 
 
 def test_many_views_do_not_leak(make_gaussians, make_camera):
-    gaussians = make_gaussians(200).to(torch.float32)
-
-    def held_after(count: int) -> int:
+    gaussians, held = make_gaussians(200).to(torch.float32), []
+    for count in (2, 10):
         for _ in range(count):
             views = [render.project(gaussians, make_camera(), backend="native") for _ in range(5)]
             for view in views:
                 render.backproject(view, torch.ones(29, 37, 1))
         del views, view
         gc.collect()
-        return engine.pooled_bytes()
-
-    assert held_after(10) == held_after(2)
+        held.append(engine.pooled_bytes())
+    assert held[0] == held[1]
 
 
 def test_intersections_count_tiles(make_gaussians, make_camera):
@@ -114,21 +103,11 @@ def test_intersections_count_tiles(make_gaussians, make_camera):
 
 def test_python_threads_take_turns(make_gaussians, make_camera):
     """Kernels share scratch memory; calls from several threads must not mix."""
-    scenes = [make_gaussians(100, seed=seed).to(torch.float32) for seed in range(4)]
-    expected = [render.render(scene, make_camera()).image for scene in scenes]
-    wrong: list[int] = []
-
-    def draw(i: int) -> None:
-        for _ in range(10):
-            if not torch.equal(render.render(scenes[i], make_camera()).image, expected[i]):
-                wrong.append(i)
-
-    workers = [threading.Thread(target=draw, args=(i,)) for i in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert wrong == []
+    scenes = [make_gaussians(100, seed=seed).to(torch.float32) for seed in range(4)] * 10
+    expected = [render.render(scene, make_camera()).image for scene in scenes[:4]] * 10
+    with ThreadPoolExecutor(4) as pool:
+        images = pool.map(lambda scene: render.render(scene, make_camera()).image, scenes)
+        assert all(torch.equal(a, b) for a, b in zip(images, expected, strict=True))
 
 
 def test_the_library_is_found_in_any_folder_of_the_package(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """SAM 1, 2 and 3 of transformers: tiny random ones, against transformers itself. No network."""
 
+import itertools
 import json
 
 import numpy as np
@@ -17,6 +18,7 @@ transformers = pytest.importorskip("transformers", reason="extra `hf` is not ins
 CPU = torch.device("cpu")
 TOLERANCE = 1e-4  # of what varies: float32, over a few layers
 ROUNDING = 1e-6  # of the numbers themselves
+SQUARE = {"height": SIDE, "width": SIDE}
 
 
 @pytest.fixture(params=SEGMENTERS)
@@ -52,22 +54,14 @@ def no_points(count):
 BOXES = np.array([[10, 20, 60, 70], [0, 0, 100, 75], [30.5, 1, 40, 9]], dtype=np.float32)
 
 
-# --- Against transformers
-
-
 def processor():
     """transformers' own of SAM 1, in the version that needs no torchvision."""
-    name = "SamImageProcessorPil" if hasattr(transformers, "SamImageProcessorPil") else None
-    return transformers.SamProcessor(
-        getattr(transformers, name or "SamImageProcessor")(
-            size={"longest_edge": SIDE}, pad_size={"height": SIDE, "width": SIDE}
-        ),
-    )
+    kind = getattr(transformers, "SamImageProcessorPil", transformers.SamImageProcessor)
+    return transformers.SamProcessor(kind(size={"longest_edge": SIDE}, pad_size=SQUARE))
 
 
-@pytest.mark.parametrize("levels", [True, False])
 @pytest.mark.parametrize("size", [(75, 100), (100, 75), (128, 128), (300, 211)])
-def test_sam_1_is_what_transformers_makes_of_it(folders, size, levels):
+def test_sam_1_is_what_transformers_makes_of_it(folders, size):
     image = np.random.default_rng(2).integers(0, 256, (*size, 3)).astype(np.uint8)
     ours = HfSegmenter(folders("sam_1"), "tiny", CPU)
     seen = pixels_seen(ours)
@@ -93,7 +87,7 @@ def test_sam_1_is_what_transformers_makes_of_it(folders, size, levels):
         (boxes, (*no_points(3), BOXES)),
         (points | boxes, (coords, labels, BOXES)),
     ]
-    for theirs, arguments in cases:
+    for (theirs, arguments), levels in itertools.product(cases, (True, False)):
         with torch.no_grad():
             expected = model(image_embeddings=embeddings, multimask_output=levels, **theirs)
         found = ours.predict(encoded, *arguments, levels=levels)
@@ -111,20 +105,13 @@ def test_logits_lie_on_the_photo_where_transformers_puts_them(folders, size):
     covered = [max(1, int(s * SIDE / max(size) + 0.5)) for s in size]
     ramps = torch.from_numpy(np.stack([y, x])).float()[None, None]
     (on_photo,) = processor().post_process_masks(
-        ramps, [size], [covered], binarize=False, pad_size={"height": SIDE, "width": SIDE}
+        ramps, [size], [covered], binarize=False, pad_size=SQUARE
     )
     inner = np.s_[size[0] // 8 : -size[0] // 8, size[1] // 8 : -size[1] // 8]
-    found_y, found_x = on_photo[0].numpy()
-    expected_y, expected_x = np.meshgrid(
-        (np.arange(size[0]) + 0.5) * encoded.scale_y,
-        (np.arange(size[1]) + 0.5) * encoded.scale_x,
-        indexing="ij",
-    )
-    np.testing.assert_allclose(found_y[inner], expected_y[inner], atol=1e-3)
-    np.testing.assert_allclose(found_x[inner], expected_x[inner], atol=1e-3)
-
-
-# --- Every family
+    y, x = ((np.arange(s) + 0.5) for s in size)
+    expected = np.meshgrid(y * encoded.scale_y, x * encoded.scale_x, indexing="ij")
+    for found, wanted in zip(on_photo[0].numpy(), expected, strict=True):
+        np.testing.assert_allclose(found[inner], wanted[inner], atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["sam_2", "sam_3_tracker"])
@@ -149,10 +136,9 @@ def test_the_photo_reaches_the_model_on_its_square(segmenter):
     image = np.zeros((300, 400, 3), dtype=np.uint8)
     image[..., 0], image[..., 1] = 255 * x / 400, 255 * y[:, None] / 300
     segmenter.encode(image)
-    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    mean, deviation, side = (0.485, 0.456), (0.229, 0.224), SIDE
     if segmenter.name == "sam_3_tracker":
-        mean, deviation = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-    side = SAM_3_SIDE if segmenter.name == "sam_3_tracker" else SIDE
+        mean, deviation, side = (0.5, 0.5), (0.5, 0.5), SAM_3_SIDE
     rows = side * 3 // 4 if segmenter.name == "sam_1" else side
     pixels = seen[0][0].numpy()
     assert pixels.shape == (3, side, side)
@@ -178,6 +164,7 @@ def test_shapes_and_scales(segmenter, image):
 
 
 def test_many_prompts_are_the_prompts_one_by_one(segmenter, image):
+    seen = pixels_seen(segmenter)
     encoded = segmenter.encode(image)
     coords, labels = prompts(2 * PROMPTS_AT_ONCE + 1, points=2)
     together = segmenter.predict(encoded, coords, labels)
@@ -185,33 +172,17 @@ def test_many_prompts_are_the_prompts_one_by_one(segmenter, image):
         alone = segmenter.predict(encoded, coords[i : i + 1], labels[i : i + 1])
         assert_close(together.logits[i], alone.logits[0])
         assert_close(together.predicted_iou[i], alone.predicted_iou[0])
-
-
-def test_the_photo_is_encoded_once(segmenter, image):
-    calls = []
-    segmenter._model.vision_encoder.register_forward_hook(lambda *_: calls.append(1))
-    encoded = segmenter.encode(image)
-    for _ in range(3):
-        segmenter.predict(encoded, *prompts(2))
-    assert len(calls) == 1
+    assert len(seen) == 1, "the photo is encoded once"
 
 
 def test_points_and_boxes_and_their_labels_matter(segmenter, image):
     encoded = segmenter.encode(image)
     coords, labels = prompts(3)
-    answers = [
-        segmenter.predict(encoded, coords, labels).logits,
-        segmenter.predict(encoded, coords, 1 - labels).logits,
-        segmenter.predict(encoded, coords[::-1].copy(), labels).logits,
-        segmenter.predict(encoded, coords, labels, BOXES).logits,
-        segmenter.predict(encoded, *no_points(3), BOXES).logits,
-    ]
-    for i, one in enumerate(answers):
-        for other in answers[:i]:
-            assert np.abs(one - other).max() > TOLERANCE * one.std()
-
-
-# --- Checkpoints
+    asked = [(coords, labels), (coords, 1 - labels), (coords[::-1].copy(), labels)]
+    asked += [(coords, labels, BOXES), (*no_points(3), BOXES)]
+    answers = [segmenter.predict(encoded, *arguments).logits for arguments in asked]
+    for one, other in itertools.combinations(answers, 2):
+        assert np.abs(one - other).max() > TOLERANCE * other.std()
 
 
 @pytest.mark.parametrize(("kind", "side"), [("sam_2_video", SIDE), ("sam3_video", SAM_3_SIDE)])
@@ -227,9 +198,6 @@ def test_checkpoints_that_also_follow_objects_in_videos(tmp_path, image, kind, s
     found = segmenter.predict(segmenter.encode(image), *prompts(2))
     assert found.logits.shape == (2, 3, 4 * CELLS, 4 * CELLS)
     assert segmenter._input_transform == InputTransform(side, is_squashed=True)
-
-
-# --- A model's own settings
 
 
 @pytest.mark.parametrize("name", hf_sam.PROCESSOR_CONFIGS)

@@ -4,7 +4,9 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -49,9 +51,6 @@ USERS = {
 @pytest.fixture(params=USERS)
 def user(request):
     return USERS[request.param]
-
-
-# --- Folders that cannot be used
 
 
 def delete(*names):
@@ -159,6 +158,31 @@ def test_loading_is_silent_and_leaves_transformers_as_it_was(folders, user, kind
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
 
 
+def test_code_that_comes_with_a_model_is_not_run(copy_of, image):
+    folder = copy_of("owlv2")
+    for name in ("config.json", "preprocessor_config.json", "tokenizer_config.json"):
+        settings = json.loads((folder / name).read_text())
+        classes = ("AutoConfig", "AutoModel", "AutoImageProcessor", "AutoTokenizer")
+        write(name, settings | {"auto_map": {kind: "trap.Trap" for kind in classes}})(folder)
+    (folder / "trap.py").write_text("open(__file__ + '.sprung', 'w')\nclass Trap: ...\n")
+    detector = load_detector(str(folder), device=CPU, min_score=0.0)
+    assert detector.detect(image, ["mug"])[0]
+    assert not (folder / "trap.py.sprung").exists()
+
+
+def test_a_class_that_this_transformers_lacks(folders, monkeypatch):
+    old = SimpleNamespace(__version__="4.57.0", utils=transformers.utils)
+    monkeypatch.setattr(hf_detectors, "import_transformers", lambda: old)
+    with pytest.raises(SplatsegError, match=r"transformers 4\.57\.0 has no CLIPTokenizerFast; exp"):
+        load_detector(str(folders("sam3")), device=CPU)
+
+
+def test_the_home_folder_is_written_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "dino").mkdir()
+    assert hf_detectors.model_folder("~/dino") == tmp_path / "dino"
+
+
 def test_without_transformers(user, folders, monkeypatch):
     folder = folders(user.kind)
     monkeypatch.setitem(sys.modules, "transformers", None)
@@ -169,46 +193,33 @@ def test_without_transformers(user, folders, monkeypatch):
         user.fetch(NAME)
 
 
-# --- The hub
-
-
-class Hub:
-    """Stands in for the hub: gives or raises what it is told to, and notes what it was asked."""
-
-    def __init__(self):
-        self.answers = []
-        self.asked_for = []
-        self.cache_only = []
-
-    def snapshot_download(self, model, allow_patterns, local_files_only=False):
-        self.asked_for.append(tuple(allow_patterns))
-        self.cache_only.append(local_files_only)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return str(answer)
-
-
 @pytest.fixture
 def hub(monkeypatch):
-    hub = Hub()
-    monkeypatch.setattr("huggingface_hub.snapshot_download", hub.snapshot_download)
+    """Stands in for the hub: gives or raises what it is told to, and notes what it was asked."""
+    hub = Mock()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", hub)
     return hub
 
 
+def cache_only(hub):
+    """Of each call, whether it was to ask the hub's cache only."""
+    return [call.kwargs.get("local_files_only", False) for call in hub.call_args_list]
+
+
 def test_the_hub_is_not_asked_for_what_its_cache_holds(user, folders, hub):
-    hub.answers = [folders(user.kind)]
+    hub.side_effect = [str(folders(user.kind))]
     assert user.fetch(NAME) == folders(user.kind)
-    assert (hub.cache_only, hub.asked_for) == ([True], [user.files])
+    assert cache_only(hub) == [True]
+    assert tuple(hub.call_args.kwargs["allow_patterns"]) == user.files
 
 
 def test_half_a_model_in_the_cache_is_completed(user, folders, copy_of, hub):
     """A SAM 3 that was only clicked with lacks its words: `splatseg masks` fetches no tokenizer."""
     folder = copy_of(user.kind)
     delete(*(["vocab.json", "tokenizer.json"] if user.kind == "owlv2" else ["config.json"]))(folder)
-    hub.answers = [folder, folders(user.kind)]
+    hub.side_effect = [str(folder), str(folders(user.kind))]
     assert user.fetch(NAME) == folders(user.kind)
-    assert hub.cache_only == [True, False]
+    assert cache_only(hub) == [True, False]
 
 
 def http_error(kind):
@@ -230,11 +241,11 @@ def http_error(kind):
     ],
 )
 def test_what_the_hub_does_not_give(user, hub, error, sentence):
-    hub.answers = [errors.LocalEntryNotFoundError("not in the cache"), error]
+    hub.side_effect = [errors.LocalEntryNotFoundError("not in the cache"), error]
     with pytest.raises(SplatsegError, match=sentence) as refused:
         user.fetch(NAME)
     assert NAME in str(refused.value) and "\n" not in str(refused.value)
-    assert hub.cache_only == [True, False]
+    assert cache_only(hub) == [True, False]
 
 
 def test_offline_without_a_cache(user, tmp_path, monkeypatch):

@@ -29,23 +29,32 @@ def logits(shape: tuple[int, int], *patches: tuple[slice, slice]) -> np.ndarray:
     return maps
 
 
-def test_masks_lie_where_their_logits_are():
-    placed = mapping()
-    assert placed.logits_shape == (15, 20)
-    maps = logits((15, 20), np.s_[5:10, 2:8], np.s_[:, :], np.s_[0:0, 0:0])
-    masks = placed.masks(maps)
-    expected = np.zeros((3, *PHOTO), dtype=bool)
-    expected[0, 20 + 20 : 20 + 40, 40 + 8 : 40 + 32] = True
-    expected[0, [40, 40, 59, 59], [48, 71, 48, 71]] = False  # interpolation rounds the corners
-    expected[1, 20:80, 40:120] = True
-    np.testing.assert_array_equal(masks, expected)
-
-
-def test_masks_of_another_size_than_the_photo():
-    masks = mapping(shape=(50, 80)).masks(logits((15, 20), np.s_[5:10, 2:8]))
-    expected = np.zeros((1, 50, 80), dtype=bool)
-    expected[0, 20:30, 24:36] = True
-    np.testing.assert_array_equal(masks, expected)
+@pytest.mark.parametrize(
+    ("window", "stride", "shape", "patch", "expected"),
+    [
+        (WINDOW, 4, PHOTO, np.s_[5:10, 2:8], np.s_[40:60, 48:72]),
+        (WINDOW, 4, PHOTO, np.s_[:, :], np.s_[20:80, 40:120]),
+        (WINDOW, 4, PHOTO, np.s_[0:0, 0:0], np.s_[0:0, 0:0]),
+        (WINDOW, 4, (50, 80), np.s_[5:10, 2:8], np.s_[20:30, 24:36]),  # halved
+        (
+            Window(0, 0, 158, 98),
+            4,
+            PHOTO,
+            np.s_[:, :],
+            np.s_[:98, :158],
+        ),  # overhangs
+        (Window(81, 40, 1, 1), 0.25, (10, 16), np.s_[:, :], np.s_[0:0, 0:0]),  # less than a pixel
+    ],
+)
+def test_masks_lie_where_their_logits_are(window, stride, shape, patch, expected):
+    placed = mapping(window, stride, shape)
+    rows, columns = (int(np.ceil(s / stride)) for s in (window.height, window.width))
+    assert placed.logits_shape == (rows, columns)
+    truth = np.zeros((1, *shape), dtype=bool)
+    truth[0][expected] = True
+    if expected == np.s_[40:60, 48:72]:  # interpolation rounds the corners
+        truth[0, [40, 40, 59, 59], [48, 71, 48, 71]] = False
+    np.testing.assert_array_equal(placed.masks(logits((rows, columns), patch)), truth)
 
 
 def test_outlines_are_interpolated():
@@ -56,13 +65,6 @@ def test_outlines_are_interpolated():
     (mask,) = placed.masks(ramp)
     # Centers at 75 and 85: the cut is at 81.67, and the last pixel's center before it at 81.5.
     assert mask[:, :82].all() and not mask[:, 82:].any()
-
-
-def test_a_logit_that_overhangs_is_cut():
-    placed = mapping(Window(0, 0, 158, 98), stride=4)
-    assert placed.logits_shape == (25, 40)
-    masks = placed.masks(logits((25, 40), np.s_[:, :]))
-    assert masks[0, :98, :158].all() and masks[0].sum() == 98 * 158
 
 
 @pytest.mark.parametrize("stride", [4, 80 / 11, 80 / 64])
@@ -84,16 +86,13 @@ def test_counts_go_where_the_mask_is_and_are_found_there():
     assert placed.looked_up(counts, points.astype(np.float32)).tolist() == [2, 2, 0, 0, 0]
 
 
-def test_what_one_window_counted_another_finds():
-    counts = np.zeros(PHOTO, dtype=np.int16)
-    whole = mapping(Window(0, 0, 160, 100))
+@pytest.mark.parametrize("shape", [PHOTO, (50, 80)])
+def test_what_one_window_counted_another_finds(shape):
+    counts = np.zeros(shape, dtype=np.int16)
+    whole = mapping(Window(0, 0, 160, 100), shape=shape)
     whole.count(counts, logits(whole.logits_shape, np.s_[10:15, 20:25])[0] > 0)
     point = np.array([[85.0 - 40, 45.0 - 20]], dtype=np.float32)
-    assert mapping().looked_up(counts, point).tolist() == [1]
-    halved = np.zeros((50, 80), dtype=np.int16)
-    smaller = mapping(Window(0, 0, 160, 100), shape=(50, 80))
-    smaller.count(halved, logits(smaller.logits_shape, np.s_[10:15, 20:25])[0] > 0)
-    assert mapping(shape=(50, 80)).looked_up(halved, point).tolist() == [1]
+    assert mapping(shape=shape).looked_up(counts, point).tolist() == [1]
 
 
 def test_boxes_are_in_the_windows_pixels():
@@ -129,10 +128,7 @@ def test_what_a_border_within_the_photo_cuts(window, cut):
     assert found == cut
 
 
-def test_a_window_smaller_than_a_pixel_of_the_masks():
-    placed = mapping(Window(81, 40, 1, 1), stride=0.25, shape=(10, 16))
-    masks = placed.masks(logits(placed.logits_shape, np.s_[:, :]))
-    assert masks.shape == (1, 10, 16) and not masks.any()
+def test_a_window_smaller_than_a_pixel_counts_nothing():
     counts = np.zeros((10, 16), dtype=np.int16)
-    placed.count(counts, masks[0, :4, :4] | True)
+    mapping(Window(81, 40, 1, 1), 0.25, (10, 16)).count(counts, np.ones((4, 4), dtype=bool))
     assert not counts.any()

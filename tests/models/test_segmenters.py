@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from splatseg.errors import SplatsegError
 from splatseg.models import segmenters as models
+from splatseg.models.detectors import load_detector
 from splatseg.models.onnx_sam import OnnxSegmenter
 from splatseg.models.segmenters import DEFAULT_MODEL, cache_folder, load_segmenter
 
@@ -46,13 +48,6 @@ def write_hf(folder):
     return folder
 
 
-def test_a_folder_in_hugging_faces_form(tmp_path):
-    folder = write_hf(tmp_path / "my-sam")
-    segmenter = load_segmenter(str(folder), device=CPU)
-    assert isinstance(segmenter, FakeHf)
-    assert (segmenter.folder, segmenter.name, segmenter.device) == (folder, "my-sam", CPU)
-
-
 @pytest.mark.parametrize(
     ("folder", "model", "name"),
     [
@@ -72,30 +67,36 @@ def test_a_folder_with_onnx_files(tiny_sam, tmp_path, monkeypatch, folder, model
     assert isinstance(segmenter, OnnxSegmenter) and segmenter.name == name
 
 
-def test_an_id_of_the_hub():
-    segmenter = load_segmenter("facebook/sam2.1-hiera-tiny", device=torch.device("cuda"))
+@pytest.mark.parametrize(
+    ("model", "folder"),
+    [("my-sam", "my-sam"), ("facebook/sam2.1-hiera-tiny", "fetched/facebook/sam2.1-hiera-tiny")],
+)
+def test_hugging_faces_form_in_a_folder_and_on_the_hub(tmp_path, monkeypatch, model, folder):
+    monkeypatch.chdir(tmp_path)
+    write_hf(tmp_path / "my-sam")
+    segmenter = load_segmenter(model, device=torch.device("cuda"))
     assert isinstance(segmenter, FakeHf)
-    assert segmenter.folder == Path("fetched/facebook/sam2.1-hiera-tiny")
-    assert segmenter.name == "facebook/sam2.1-hiera-tiny"
+    assert (segmenter.folder, segmenter.name) == (Path(folder), model)
     assert segmenter.device == torch.device("cuda")
 
 
+@pytest.mark.parametrize("load", [load_segmenter, load_detector])
 @pytest.mark.parametrize(
-    "model", ["nothing", "./models/sam", "/models/sam", "../sam/b", "a/b/c", "~/sam", "", "C:\\sam"]
+    ("model", "sentence"),
+    [
+        *((name, "does not exist") for name in ("nothing", "./models/sam", "/models/sam")),
+        *((name, "does not exist") for name in ("../sam/b", "a/b/c", "~/sam", "C:\\sam")),
+        ("", "holds no"),
+        ("../encoder.onnx", "encoder.onnx is a file"),
+    ],
 )
-def test_what_is_neither_a_folder_nor_an_id(model, tmp_path, monkeypatch):
+def test_what_is_neither_a_folder_nor_an_id(model, sentence, load, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "empty").mkdir()
+    (tmp_path / "encoder.onnx").touch()
     monkeypatch.chdir(tmp_path / "empty")
-    with pytest.raises(SplatsegError, match=r"(does not exist|holds no model); expected a folder"):
-        load_segmenter(model, device=CPU)
-
-
-def test_files_and_other_folders_are_refused(tiny_sam_folder, tmp_path):
-    with pytest.raises(SplatsegError, match=r"encoder\.onnx is a file; expected a folder"):
-        load_segmenter(str(tiny_sam_folder / "encoder.onnx"), device=CPU)
-    with pytest.raises(SplatsegError, match="holds no model; expected a folder"):
-        load_segmenter(str(tmp_path), device=CPU)
+    with pytest.raises(SplatsegError, match=rf"{sentence}.*; expected a folder"):
+        load(model, device=CPU)
 
 
 def test_without_a_name_the_first_model_of_the_cache(tiny_sam, cache):
@@ -115,9 +116,7 @@ def test_without_a_name_and_a_cache_sam_1_of_the_hub(cache):
 
 
 def test_without_any_model_both_ways_to_one(monkeypatch, cache):
-    def no_fetch(model):
-        raise SplatsegError(f"{model} is not to be had; expected a network")
-
+    no_fetch = Mock(side_effect=SplatsegError("it is not to be had; expected a network"))
     monkeypatch.setattr(models, "fetch", no_fetch)
     with pytest.raises(SplatsegError) as error:
         load_segmenter(None, device=CPU)

@@ -12,7 +12,6 @@ from scipy.special import lpmv
 from torch import Tensor
 
 from splatseg import render
-from splatseg.geometry.camera import Camera
 from splatseg.geometry.gaussians import Gaussians
 from splatseg.geometry.rotations import rotation_matrices
 from splatseg.geometry.spherical_harmonics import sh_basis
@@ -92,27 +91,7 @@ def test_projection_is_the_textbook_covariance(make_gaussians, make_camera):
         )
 
 
-def test_a_center_gradient_is_that_of_a_shifted_principal_point(make_smooth_gaussians, make_camera):
-    """Moving every projected center by d is moving the principal point by d."""
-    camera = make_camera(9, 8)
-    view = REFERENCE.project(make_smooth_gaussians(camera, 6), camera, 0)
-    means2d = view.means2d.clone().requires_grad_()
-    moved = ProjectedGaussians(**(view.__dict__ | {"means2d": means2d}))
-    weights = torch.randn(8, 9, 3, dtype=torch.float64, generator=torch.manual_seed(1))
-    (render.rasterize(moved, view.colors).image * weights).sum().backward()
-
-    def loss(shift: float) -> float:
-        shifted = Camera(**(camera.__dict__ | {"cx": camera.cx + shift}))
-        other = REFERENCE.project(make_smooth_gaussians(camera, 6), shifted, 0)
-        return (render.rasterize(other, view.colors).image * weights).sum().item()
-
-    step = 1e-6
-    difference = (loss(step) - loss(-step)) / (2 * step)
-    assert means2d.grad is not None
-    assert means2d.grad[:, 0].sum().item() == pytest.approx(difference, rel=1e-5)
-
-
-@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+@pytest.mark.parametrize("degree", [0, 3])
 def test_gradients_are_finite_differences(degree, make_smooth_gaussians, make_camera):
     camera = make_camera(5, 4)
     gaussians = make_smooth_gaussians(camera, 3, degree, GRADCHECK_DISTANCE)
@@ -154,21 +133,6 @@ def test_gradients_outside_the_margin_are_finite_differences(make_smooth_gaussia
     assert torch.autograd.gradcheck(projected, inputs)
 
 
-def test_pixel_lists_have_the_right_gradient(make_smooth_gaussians, make_camera):
-    camera = make_camera(5, 4)
-    gaussians = make_smooth_gaussians(camera, 3, 0, GRADCHECK_DISTANCE)
-    pixels = torch.tensor([[0, 0], [4, 3], [2, 1], [2, 1]])
-
-    def samples(means: Tensor, logit_opacities: Tensor) -> tuple[Tensor, ...]:
-        moved = {"means": means, "logit_opacities": logit_opacities}
-        view = REFERENCE.project(Gaussians(**(gaussians.tensors() | moved)), camera, 0)
-        rendered = render.rasterize(view, view.colors, pixels)
-        return rendered.image, rendered.alpha
-
-    inputs = (gaussians.means, gaussians.logit_opacities)
-    assert torch.autograd.gradcheck(samples, [t.clone().requires_grad_() for t in inputs])
-
-
 def test_rotations_are_scipys():
     quats = torch.randn(20, 4, dtype=torch.float64, generator=torch.manual_seed(0))
     expected = Rotation.from_quat(quats.roll(-1, dims=1).numpy()).as_matrix()
@@ -197,7 +161,7 @@ def test_spherical_harmonics_are_the_textbooks():
 
 
 def test_extents_are_where_alpha_is_least(make_gaussians, make_camera):
-    """On the edge of its box, a Gaussian's largest alpha is 1/255."""
+    """On the edge of its box a Gaussian's largest alpha is 1/255; a faint one reaches nothing."""
     view = REFERENCE.project(make_gaussians(8), make_camera(), 0)
     reach = reference.extents(view.conics, view.opacities)
     along = torch.linspace(-3, 3, 200_001, dtype=torch.float64)
@@ -209,8 +173,5 @@ def test_extents_are_where_alpha_is_least(make_gaussians, make_camera):
                 -0.5 * (xx * dx * dx + yy * dy * dy) - xy * dx * dy
             )
             assert alpha.max().item() == pytest.approx(1 / 255, rel=1e-6)
-
-
-def test_a_faint_gaussian_reaches_nothing():
-    conics = torch.tensor([[1.0, 0.0, 1.0]])
-    assert torch.equal(reference.extents(conics, torch.tensor([1 / 256])), torch.zeros(1, 2))
+    faint = torch.full((8,), 1 / 256, dtype=torch.float64)
+    assert not reference.extents(view.conics, faint).any()
