@@ -172,3 +172,17 @@ def test_bands_of_rows_add_up(monkeypatch, band):
     monkeypatch.setattr(resampling, "BAND_PIXELS", band)
     for found, once in zip(sampled(), expected, strict=True):
         np.testing.assert_array_equal(found, once)
+
+
+@pytest.mark.parametrize("nearest", [True, False])
+@pytest.mark.parametrize(
+    "lens", [OPENCV, FISHEYE, Lens("PINHOLE", 64, 48, (50.0, 50.0, 32.0, 24.0))]
+)
+def test_there_and_back_keeps_the_middle(lens, nearest, maker):
+    camera = lens.undistorted_camera(POSE, 128, 96)
+    image = maker.pattern(64, 48)
+    back = lens.warp_to_photo(lens.warp_to_undistorted(image, camera, nearest), nearest)
+    assert back.shape == image.shape
+    difference = np.abs(back.astype(float) - image)[8:-8, 8:-8]
+    # The pattern changes by up to 20 levels a pixel, and nearest sampling moves by half of one.
+    assert difference.max() <= (20 if nearest else 4)

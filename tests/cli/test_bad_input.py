@@ -118,7 +118,7 @@ FLAWS: list[tuple[Damage, str, str]] = [
     (nothing, "masks {capture} --import . --format rle", "there is no mask format rle; there are"),
     (nothing, "masks {capture} --name a/b", "--name is 'a/b'; expected a folder's name, as in sam"),
     (nothing, "masks {capture} --model nowhere", "the model nowhere does not exist; expected"),
-    (nothing, "masks {capture} --grid 0", "the grid is 0"),
+    (nothing, "masks {capture} --grid 0", "points_per_side is 0"),
     # settings
     (nothing, "train {capture} --preset best", "no preset best; choose from paper, plus, rgb"),
     (nothing, "train {capture} --iterations 0", "iterations is 0; expected at least 1"),

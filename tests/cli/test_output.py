@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from splatseg.cli import output
+from splatseg.cli import progress_bar
 from splatseg.cli.output import Output
 
 
@@ -42,9 +42,9 @@ def test_progress_is_a_bar_or_a_line_now_and_then(
     is_terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress_bar.time, "monotonic", lambda: now[0])
     console = partial(Console, force_terminal=is_terminal, width=80)
-    monkeypatch.setattr(output, "Console", console)
+    monkeypatch.setattr(progress_bar, "Console", console)
     with Output(as_json=False).progress_bar() as progress:
         progress.update("reading", 0, 1)
         for done in range(1, 201):
@@ -62,4 +62,4 @@ def test_progress_is_a_bar_or_a_line_now_and_then(
 
 def test_durations() -> None:
     texts = {0.2: "0 s", 59.6: "1 min 00 s", 754.0: "12 min 34 s", 7384.0: "2 h 03 min"}
-    assert {seconds: output._duration(seconds) for seconds in texts} == texts
+    assert {seconds: progress_bar._duration(seconds) for seconds in texts} == texts

@@ -131,7 +131,9 @@ def test_training_goes_on_and_says_so(
     command = typed("train {capture} --poses {capture}/mine.json --preset rgb --iterations 3")
     stopped = At(stage="training", done=2)
     with monkeypatch.context() as patch:
-        patch.setattr("splatseg.cli.output.ProgressBar.update", lambda _, *at: stopped.update(*at))
+        patch.setattr(
+            "splatseg.cli.progress_bar.ProgressBar.update", lambda _, *at: stopped.update(*at)
+        )
         assert main(command) == 130
     assert "progress is saved in" in capsys.readouterr().out
     assert main([*command, "--seed", "5"]) == 2

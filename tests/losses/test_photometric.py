@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from splatseg.losses.photometric import SSIM_WEIGHT, rendering_loss, ssim
 
@@ -90,3 +91,13 @@ def test_the_specification_is_symmetric_and_has_the_right_gradient() -> None:
     a, b = images(4, 6)
     assert ssim(a, b).item() == pytest.approx(ssim(b, a).item(), rel=FLOAT64_TOLERANCE)
     assert torch.autograd.gradcheck(lambda x: spec_loss(x, b, 0.5), a.requires_grad_())
+
+
+def test_ssim_is_torchmetrics_where_padding_does_not_matter() -> None:
+    """torchmetrics reflects the image at its border, we pad with zeros: the same in a black frame
+    wider than the window's radius."""
+    a, b = (torch.nn.functional.pad(x, (0, 0, 6, 6, 6, 6)) for x in images(20, 31))
+    planar = [x.permute(2, 0, 1)[None] for x in (a, b)]
+    expected = structural_similarity_index_measure(*planar, data_range=1.0)
+    assert isinstance(expected, Tensor)
+    assert ssim(a, b).item() == pytest.approx(expected.item(), rel=1e-7)

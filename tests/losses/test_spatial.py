@@ -35,7 +35,7 @@ def slow_loss(features: Tensor, neighbors: Neighbors) -> float:
         total, pairs = 0.0, 0
         for anchor, row in zip(neighbors.anchors.tolist(), others.tolist(), strict=True):
             for other in row:
-                a, b = features[anchor], features[other]
+                a, b = features[anchor].detach(), features[other].detach()
                 cosine = float(a @ b / (a.norm() * b.norm()))
                 total += 1 / (1 + math.exp(-(offset + sign * cosine)))
                 pairs += 1

@@ -69,3 +69,19 @@ def test_one_point_a_line_and_a_plane() -> None:
     plane = oriented_box(flat @ turn.T, np.ones(len(flat)))
     np.testing.assert_allclose(plane.size, [2 * KEPT, KEPT, 0], atol=LENGTH)
     assert angle_between(plane, turn) < ANGLE
+
+
+def test_the_box_moves_turns_and_grows_with_its_points() -> None:
+    points, weights = surface(0), np.ones(SAMPLES)
+    turn = Rotation.from_rotvec([0.3, -0.2, 0.5]).as_matrix()
+    before = oriented_box(points, weights)
+    after = oriented_box(3 * points @ turn.T + [1.0, 2.0, 3.0], weights)
+    assert angle_between(after, turn @ axes_of(before)) < 0.5
+    np.testing.assert_allclose(after.size, 3 * np.array(before.size), rtol=0.01)
+    np.testing.assert_allclose(after.center, 3 * turn @ before.center + [1, 2, 3], atol=0.01)
+
+
+def test_a_sliver_of_weight_far_away_does_not_stretch_the_box() -> None:
+    points, weights = surface(2), np.ones(SAMPLES)
+    points[:10] = 1000.0
+    np.testing.assert_allclose(oriented_box(points, weights).size, SIDES, atol=LENGTH)

@@ -148,6 +148,7 @@ def test_exact_selections_are_votes_asked_together_or_one_by_one(
 ) -> None:
     clicks = [click_on(synthetic, ball) for ball in BALLS]
     together = picker.pick_many([([click], []) for click in clicks], is_exact=True)
+    assert picker.pick_many([], is_exact=True) == []
     for ball, click, exact in zip(BALLS, clicks, together, strict=True):
         assert torch.equal(exact.weights, picker.pick([click], is_exact=True).weights)
         assert ((exact.weights > 0) & (exact.weights < 1)).any()

@@ -40,11 +40,11 @@ VERBS = {
 INPUTS = {
     "capture": "a capture: a folder with images/, and sparse/ or transforms.json for the poses",
     "scene": "a scene folder, as splatseg train writes it",
-    "photos": "a folder of photos, or a video file",
+    "photos": "a folder of photos, a video file, or a capture",
 }
 """Fields of verbs that name what must be there, and what that is."""
 
-SHORT_FLAGS = {"--grid": "--points-per-side", "--crop-grid": "--crop-points-per-side"}
+SHORT_SPELLINGS = {"--grid": "--points-per-side", "--crop-grid": "--crop-points-per-side"}
 """Spellings that are accepted too."""
 
 
@@ -133,7 +133,7 @@ def _run(command: Any) -> int:
 def _long_flag(argument: str) -> str:
     """A flag as `--help` lists it."""
     name, equals, value = argument.partition("=")
-    return SHORT_FLAGS.get(name, name) + equals + value
+    return SHORT_SPELLINGS.get(name, name) + equals + value
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -22,7 +22,7 @@ class GroundingFlags:
     """A detection's least score; by default the detector's usual one."""
     sam: str | None = None
     """Model that draws the mask in a box: a folder or an id, as --model of splatseg masks; by
-    default the box itself is asked for the thing that fills it best."""
+    default the box itself selects the object that fills it best."""
 
     @property
     def options(self) -> "GroundingOptions":

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Integer
 
-from splatseg.errors import SplatsegError
 from splatseg.evaluation.truth import Truth
 from splatseg.evaluation.views import at_size
 from splatseg.progress import Progress
@@ -15,11 +14,7 @@ def label_maps(
     scene: Scene, truth: Truth, progress: Progress
 ) -> dict[str, Integer[np.ndarray, "h w"]]:
     """Each frame of `truth` with the object id at each pixel of the true map, 0 for none."""
-    if scene.labels is None:
-        raise SplatsegError(
-            "the scene has no objects yet",
-            remedy="run splatseg cluster on it before this protocol",
-        )
+    assert scene.labels is not None  # the protocol needs objects
     maps = {}
     for done, (name, instance_map) in enumerate(truth.maps.items()):
         progress.update("scoring views", done, len(truth.maps))

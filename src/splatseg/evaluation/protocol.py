@@ -13,6 +13,7 @@ from splatseg.images import RGB
 from splatseg.progress import SILENT, Progress
 from splatseg.scene import Scene
 from splatseg.segmentation import QUERY_RADIUS
+from splatseg.segmentation.feature_maps import require_features
 from splatseg.text import Grounder, Grounding
 
 Need = Literal["photos", "instances", "clicks", "features", "objects", "prompts"]
@@ -109,7 +110,8 @@ class Protocol:
                 that it has no use for.
         """
         options = options or EvaluationOptions()
-        self._check(options)
+        self._check_options(options)
+        self._check_scene(scene)
         found = self.measure(scene, capture, options, progress)
         return replace(found, report={"protocol": self.versioned} | found.report)
 
@@ -117,7 +119,17 @@ class Protocol:
         """Those of the headline figures that a report, or a part of one, knows."""
         return {name: report[name] for name in self.headlines if report.get(name) is not None}
 
-    def _check(self, options: EvaluationOptions) -> None:
+    def _check_scene(self, scene: Scene) -> None:
+        """What of the scene the protocol needs; files of the capture are asked for when read."""
+        if "features" in self.needs:
+            require_features(scene.gaussians)
+        if "objects" in self.needs and scene.labels is None:
+            raise SplatsegError(
+                "the scene has no objects yet",
+                remedy="run splatseg cluster on it before this protocol",
+            )
+
+    def _check_options(self, options: EvaluationOptions) -> None:
         if options.query_radius < 0:
             raise SplatsegError(
                 f"the query radius is {options.query_radius}", expected="0 or more pixels"

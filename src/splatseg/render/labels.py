@@ -29,7 +29,7 @@ def rasterize_labels(
     winner = torch.zeros(size, dtype=torch.long, device=labels.device)
     for first in range(0, count, CHANNELS_AT_ONCE):
         ids = torch.arange(first, min(first + CHANNELS_AT_ONCE, count), device=labels.device)
-        one_hot = (labels[:, None] == ids).float()
+        one_hot = (labels[:, None] == ids).to(projected.opacities)
         with torch.no_grad():
             image, alpha = projected.backend.rasterize(projected, one_hot, None)
         weight, index = image.max(dim=-1)

@@ -153,7 +153,7 @@ class Picker:
         Exact ones render each training view once for all.
         """
         asked = [self.queries(*pair, level, threshold, radius) for pair in prompts]
-        if is_exact:
+        if is_exact and asked:
             weights = list(self.exact_weights(asked, keep_masks).unbind(dim=1))
         else:
             weights = [self._fast_weights(queries) for queries in asked]

@@ -120,9 +120,13 @@ def _object(path: Path, name: str, entry: Any, level: Level) -> PromptSet:
         if not isinstance(values, list) or not all(isinstance(v, wanted) for v in values):
             what = "numbers" if kind == "gaussian" else "texts"
             raise SplatsegError(f"{path}: {kind} of {name} is not a list of {what}")
-    prompts = parse_prompts(
-        **{kind: entry.get(kind, []) for kind in KINDS}, level=entry.get("level", level)
-    )
+    try:
+        prompts = parse_prompts(
+            **{kind: entry.get(kind, []) for kind in KINDS}, level=entry.get("level", level)
+        )
+    except SplatsegError as error:
+        # What is wrong is a key of the file, not a parameter.
+        raise SplatsegError(f"{path}: {name}: {error}".replace("`", "")) from error
     if not prompts.positive:
         raise SplatsegError(
             f"{path}: {name} has no prompt for what to select", remedy="give it an at"

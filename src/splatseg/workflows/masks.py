@@ -276,13 +276,13 @@ def list_mask_sets(capture: Path) -> list[str]:
     return sorted(folder.name for folder in folders if not folder.name.startswith("."))
 
 
-def find_mask_set(capture: Path, name: str | None) -> Path:
+def find_mask_set(capture: Path, name: str | None, parameter: str = "name") -> Path:
     """The folder of the set of that name, or of the only one where `name` is None.
 
     Raises:
         SplatsegError: there is no such set, or more than one and none is named.
     """
-    _check_name(name)
+    _check_name(name, parameter)
     sets, masks = list_mask_sets(capture), capture / SETS_FOLDER
     if not sets:
         raise SplatsegError(
@@ -292,7 +292,7 @@ def find_mask_set(capture: Path, name: str | None) -> Path:
     if name is None and len(sets) > 1:
         raise SplatsegError(
             f"{masks} holds {len(sets)} mask sets ({', '.join(sets)})",
-            remedy="choose one with `name`",
+            remedy=f"choose one with `{parameter}`",
         )
     if name not in (None, *sets):
         raise SplatsegError(
@@ -504,10 +504,10 @@ def _set_folder(capture: Path, name: str) -> Path:
     return capture / SETS_FOLDER / name
 
 
-def _check_name(name: str | None) -> None:
+def _check_name(name: str | None, parameter: str = "name") -> None:
     if name is not None and (Path(name).parts != (name,) or name.startswith(".")):
         raise SplatsegError(
-            f"`name` is {name!r}",
+            f"`{parameter}` is {name!r}",
             expected="a folder's name, as in sam-vit-base",
         )
 

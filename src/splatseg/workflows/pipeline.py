@@ -186,13 +186,7 @@ def _ensure_masks(
 
 
 def _named_set(capture: Path, masks: str | None) -> str:
-    sets = list_mask_sets(capture)
-    if masks is None and len(sets) > 1:
-        raise SplatsegError(
-            f"{capture} has {len(sets)} mask sets ({', '.join(sets)})",
-            remedy="choose one with `masks`",
-        )
-    return find_mask_set(capture, masks).name
+    return find_mask_set(capture, masks, parameter="masks").name
 
 
 def _has_objects(scene: Path) -> bool:

@@ -274,9 +274,9 @@ def test_what_the_model_doubts_is_dropped(segmenter):
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"points_per_side": 0}, "the grid is 0"),
-        ({"crop_points_per_side": 0}, "the crops' 0"),
-        ({"crops": -1}, "with -1 crops a side"),
+        ({"points_per_side": 0}, "points_per_side is 0"),
+        ({"crop_points_per_side": 0}, "crop_points_per_side is 0"),
+        ({"crops": -1}, "crops is -1"),
         ({"min_predicted_iou": 1.5}, "min_predicted_iou is 1.5; expected a fraction"),
         ({"min_stability": -0.1}, "min_stability is -0.1"),
         ({"max_iou": float("nan")}, "max_iou is nan"),

@@ -29,8 +29,8 @@ class GenerationConfig:
     def __post_init__(self) -> None:
         if self.points_per_side < 1 or self.crop_points_per_side < 1 or self.crops < 0:
             raise SplatsegError(
-                f"the grid is {self.points_per_side}, the crops' {self.crop_points_per_side}, with "
-                f"{self.crops} crops a side",
+                f"points_per_side is {self.points_per_side}, crop_points_per_side is "
+                f"{self.crop_points_per_side}, crops is {self.crops}",
                 expected="at least one point a side, and 0 or more crops",
             )
         for name in ("min_predicted_iou", "min_stability", "max_iou"):
