@@ -29,6 +29,7 @@ from builders.synthetic import (
     true_gaussians,
     write_capture,
 )
+from hypothesis import settings
 from torch import Tensor
 
 from splatseg.geometry.gaussians import Gaussians
@@ -39,6 +40,10 @@ from splatseg.training import TrainConfig
 # Torch's OpenMP threads spin between calls, which under load slows the engine's own threads down;
 # the command line sets OMP_WAIT_POLICY, which is too late here.
 torch.set_num_threads(1)
+
+# The same examples on every run; how long one takes depends on the machine.
+settings.register_profile("splatseg", derandomize=True, deadline=None)
+settings.load_profile("splatseg")
 
 
 @pytest.fixture(scope="session")

@@ -239,6 +239,7 @@ def test_previews_show_the_masks_and_leave_out_broken_ones(copy: Path) -> None:
     assert describe_masks(copy).flags == ()
     (masks / "a.json").write_text("{")
     (masks / "b.json").unlink()
+    shutil.rmtree(folder)
     assert list(contents(draw_masks(copy, progress=progress))) == ["more/c.jpg"]
     (note,) = progress.notes
     assert note.startswith("not drawn: ") and "a.json is not valid JSON" in note
@@ -263,7 +264,7 @@ def test_masks_of_another_tool_become_a_set(root: Path, tmp_path: Path) -> None:
     assert progress.notes == [note]
     before = contents(root / "masks")
     with pytest.raises(SplatsegError, match="is there already; name another set with `name`, or"):
-        import_masks(root, folder)
+        import_masks(root, theirs)
     (theirs / "b.png").write_bytes((theirs / "b.png").read_bytes()[:60])
     with pytest.raises(SplatsegError, match=r"b\.png cannot be read as PNG"):
         import_masks(root, theirs, format="label-map", name="theirs")

@@ -102,10 +102,10 @@ def test_objects_of_a_file_share_label_maps(scene_copy: Path, synthetic, tmp_pat
 
 
 @pytest.mark.parametrize("stage", ["selecting", "masks"])
-def test_canceled_it_writes_nothing(trained_folder: Path, synthetic, stage: str) -> None:
+def test_canceled_it_writes_nothing(scene_copy: Path, synthetic, stage: str) -> None:
     with pytest.raises(Canceled):
-        pick(trained_folder, on(synthetic, 1), progress=Recorder(cancel_in=stage))
-    assert not (trained_folder / "picks" / "object").exists()
+        pick(scene_copy, on(synthetic, 1), progress=Recorder(cancel_in=stage))
+    assert not (scene_copy / "picks" / "object").exists()
 
 
 @pytest.fixture
