@@ -114,7 +114,7 @@ def test_which_masks(capture: Path, stages: Stages) -> None:
     result, _ = stages.run(capture, model="other")
     assert stages.calls["check_model"] == {"model": "other"} and result.mask_set == "other"
     for masks, sentence in (
-        (None, r"has 2 mask sets \(mine, other\); choose one with `masks`"),
+        (None, r"holds 2 mask sets \(mine, other\); choose one with `masks`"),
         ("third", "has no mask set third; it has mine, other"),
     ):
         with pytest.raises(SplatsegError, match=sentence):
