@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from splatseg.cli.capture import show_reconstruction
+from splatseg.cli.device import Device
 from splatseg.cli.masks import show_masks
 from splatseg.cli.output import Output
 from splatseg.training.config import Preset
-from splatseg.workflows.config import Device
+from splatseg.workflows.config import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from splatseg.workflows.pipeline import RunResult
@@ -37,7 +38,7 @@ class Run:
     model: str | None = None
     """Segmentation model to make masks with, as in splatseg masks; if omitted, masks that are
     there are used."""
-    preset: Preset = "plus"
+    preset: Preset = DEFAULT_PRESET
     """How to train, as in splatseg train. rgb: appearance only, without masks and objects."""
     iterations: int | None = None
     """Of training; by default the preset's."""

@@ -1,5 +1,7 @@
 from .ply import read_ply as read_ply
 from .ply import write_ply as write_ply
+from .scene import MANIFEST as MANIFEST
+from .scene import SCENE_FILES as SCENE_FILES
 from .scene import Scene as Scene
 from .scene import add_metrics as add_metrics
 from .scene import load_scene as load_scene

@@ -40,6 +40,7 @@ PLY = "scene.ply"
 FEATURES = "features.safetensors"
 LABELS = "labels.safetensors"
 MANIFEST = "manifest.json"
+SCENE_FILES = frozenset({PLY, FEATURES, LABELS, MANIFEST})
 PENDING = ".pending"
 
 

@@ -9,5 +9,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 DEFAULT_PRESET: Preset = "plus"
 
+SCENE_FOLDER = "splatseg"  # in a capture
+
 LiftPreset = Literal["plus", "paper"]
 """plus: features from the consensus of all views. paper: by the published losses."""

@@ -21,7 +21,7 @@ from splatseg.errors import SplatsegError
 from splatseg.files import replacing_folder
 from splatseg.images import save_image
 from splatseg.progress import SILENT, Progress
-from splatseg.scene import Scene, load_scene, save_scene
+from splatseg.scene import SCENE_FILES, Scene, load_scene, save_scene
 from splatseg.segmentation import Selection, save_selection
 from splatseg.segmentation.selection import SELECTED, fingerprint
 from splatseg.viz.edits import before_and_after, unobserved_montage, views_of
@@ -32,7 +32,6 @@ from splatseg.workflows.selections import union_weights
 EDITS = "edits"  # in a scene's configuration: one line for each edit
 OVERVIEW = "overview.png"
 UNOBSERVED_PICTURE, UNOBSERVED = "unseen.png", "unseen.safetensors"
-SCENE_FILES = {"scene.ply", "features.safetensors", "labels.safetensors", "manifest.json"}
 WRITTEN = SCENE_FILES | {OVERVIEW, UNOBSERVED_PICTURE, UNOBSERVED}
 """All that an edit writes."""
 NO_ROTATION = (1.0, 0.0, 0.0, 0.0)

@@ -23,7 +23,7 @@ from splatseg.export.video import Picture, highlighted_frames, object_frames, sc
 from splatseg.export.viewpoints import path_cameras
 from splatseg.files import replacing_folder
 from splatseg.progress import SILENT, Progress
-from splatseg.scene import Scene, load_scene
+from splatseg.scene import MANIFEST, SCENE_FILES, Scene, load_scene
 from splatseg.segmentation import Picker, load_selection
 from splatseg.segmentation.selection import SELECTED
 from splatseg.workflows.selections import (
@@ -34,7 +34,7 @@ from splatseg.workflows.selections import (
     union_weights,
 )
 
-OF_SCENES = {"scene.ply", "features.safetensors", "labels.safetensors", "manifest.json", OBJECTS}
+OF_SCENES = SCENE_FILES | {OBJECTS}
 """What a scene consists of: no export takes the place of these."""
 
 
@@ -304,7 +304,7 @@ def _video_frames(source: _Source, viewpoints: Viewpoints, progress: Progress) -
 
 
 def _refuse_own_files(output: Path) -> None:
-    if output.name in OF_SCENES and (output.parent / "manifest.json").exists():
+    if output.name in OF_SCENES and (output.parent / MANIFEST).exists():
         raise SplatsegError(
             f"{output} belongs to a scene",
             remedy="give `output` another name, or another folder",

@@ -15,12 +15,12 @@ from splatseg.lifting.config import LiftConfig
 from splatseg.masks import open_masks
 from splatseg.masks.config import Level
 from splatseg.progress import SILENT, Progress
-from splatseg.scene import Scene, load_scene, read_ply, save_scene
+from splatseg.scene import MANIFEST, Scene, load_scene, read_ply, save_scene
 from splatseg.training.config import PRESETS, TrainConfig
 from splatseg.training.contrast import contrast_features
 from splatseg.training.trainer import lift_features
 from splatseg.training.views import TrainingViews
-from splatseg.workflows.config import Device, LiftPreset
+from splatseg.workflows.config import SCENE_FOLDER, Device, LiftPreset
 from splatseg.workflows.device import choose_device
 from splatseg.workflows.identity import run_identity
 
@@ -93,8 +93,8 @@ def lift(
         SplatsegError: the scene, the capture, its masks or the settings cannot be used, no photo
             sees the Gaussians, or the output folder holds a scene and `restart` is False.
     """
-    folder = output or capture / "splatseg"
-    if (folder / "manifest.json").exists() and not restart:
+    folder = output or capture / SCENE_FOLDER
+    if (folder / MANIFEST).exists() and not restart:
         raise SplatsegError(
             f"{folder} holds a scene already",
             remedy="choose another `output`, or `restart` to replace it",

@@ -11,7 +11,7 @@ from splatseg.scene import load_scene
 from splatseg.sfm.gather import default_capture
 from splatseg.training.config import PRESETS, Preset
 from splatseg.workflows.clustering import ClusterResult, cluster
-from splatseg.workflows.config import Device
+from splatseg.workflows.config import DEFAULT_PRESET, SCENE_FOLDER, Device
 from splatseg.workflows.device import choose_device
 from splatseg.workflows.masks import (
     MasksResult,
@@ -25,7 +25,6 @@ from splatseg.workflows.reconstruction import ReconstructionResult, find_pose_fi
 from splatseg.workflows.rendering import RenderResult, render_views
 from splatseg.workflows.training import TrainResult, train
 
-SCENE_FOLDER = "splatseg"  # in a capture
 LAST_CLUSTERED = "clusters.png"  # what clustering writes last into a scene
 LAST_RENDERED = Path("renders", "contact_sheet.png")  # likewise rendering
 
@@ -69,7 +68,7 @@ def run(
     *,
     masks: str | None = None,
     model: str | None = None,
-    preset: Preset = "plus",
+    preset: Preset = DEFAULT_PRESET,
     iterations: int | None = None,
     device: Device = "auto",
     threads: int | None = None,

@@ -12,13 +12,13 @@ from splatseg.capture import Capture, load_capture
 from splatseg.files import cannot_write
 from splatseg.masks import MaskSet, open_masks
 from splatseg.progress import SILENT, Progress
-from splatseg.scene import Scene, load_scene, save_scene
+from splatseg.scene import MANIFEST, Scene, load_scene, save_scene
 from splatseg.training import trainer
 from splatseg.training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
 from splatseg.training.config import PRESETS, TrainConfig
 from splatseg.training.state import TrainState
 from splatseg.training.views import TrainingViews
-from splatseg.workflows.config import DEFAULT_PRESET, Device
+from splatseg.workflows.config import DEFAULT_PRESET, SCENE_FOLDER, Device
 from splatseg.workflows.device import choose_device
 from splatseg.workflows.identity import check_identity, run_identity
 
@@ -97,7 +97,7 @@ def train(
         SplatsegError: the capture, its masks, or `config` cannot be used, the output folder cannot
             be written, or it holds a run with other settings.
     """
-    folder = output or capture / "splatseg"
+    folder = output or capture / SCENE_FOLDER
     config = config or PRESETS[DEFAULT_PRESET]
     chosen = choose_device(device)
     loaded = load_capture(capture, downscale=downscale, poses=poses)
@@ -105,7 +105,7 @@ def train(
     identity = run_identity(config, loaded, opened and opened.name)
     if restart:
         _discard_run(folder)
-    elif (folder / "manifest.json").exists() and not (folder / CHECKPOINT).exists():
+    elif (folder / MANIFEST).exists() and not (folder / CHECKPOINT).exists():
         return _already_trained(folder, config, identity)
     progress.note(_summary(loaded, opened))
     scene = _train(loaded, opened, config, Checkpoint(folder, identity), chosen, progress)
